@@ -1,0 +1,1 @@
+"""Training of PRMs and of the sandbox's own models."""
