@@ -1,0 +1,238 @@
+"""How sure a number is: intervals, paired differences, and pass@k and maj@k from one pool.
+
+Outcomes are keyed by problem and seed. Several seeds of one problem are not independent of each
+other, so whole problems are resampled, never single outcomes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outcomes: TypeAlias = Mapping[tuple[str, int], bool]
+"""(problem id, seed) -> whether the answer was right. Unknown outcomes are left out."""
+
+NUM_RESAMPLES = 10_000
+_RESAMPLES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A number and the interval it is believed to lie in."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def interval(self) -> list[float]:
+        """Both ends, [low, high], as JSON wants them."""
+        return [self.low, self.high]
+
+
+def wilson(num_right: int, num_total: int, *, confidence: float = 0.95) -> Estimate:
+    """A proportion with its score interval (Wilson 1927, JASA 22:209-212).
+
+    Args:
+        num_right: in [0, num_total].
+        num_total: at least 1.
+        confidence: in (0, 1).
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+    if not 0 <= num_right <= num_total or num_total == 0:
+        raise ValueError(f"{num_right} right of {num_total} is not a proportion")
+    z = NormalDist().inv_cdf(0.5 + _checked(confidence) / 2)
+    share = num_right / num_total
+    scale = 1 / (1 + z * z / num_total)
+    center = scale * (share + z * z / (2 * num_total))
+    spread = share * (1 - share) / num_total + z * z / (4 * num_total * num_total)
+    half = scale * z * math.sqrt(spread)
+    # At 0 and 1 one end is exactly the share; rounding must not carry it off.
+    low = center - half if num_right else 0.0
+    high = center + half if num_right < num_total else 1.0
+    return Estimate(value=share, low=low, high=high)
+
+
+def accuracy(
+    outcomes: Outcomes,
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+) -> Estimate:
+    """Accuracy with its interval; every problem weighs the same, however many seeds it has.
+
+    With one outcome per problem this is the Wilson interval. With several it is the bootstrap
+    over problems, or, where that has no spread (every problem equally often right), the Wilson
+    interval of the number of problems.
+
+    Args:
+        confidence: in (0, 1).
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: if there are no outcomes.
+    """
+    problems = _by_problem(outcomes)
+    shares = np.array([_share(seeds) for seeds in problems.values()])
+    if all(len(seeds) == 1 for seeds in problems.values()):
+        return wilson(int(shares.sum()), len(shares), confidence=confidence)
+    if np.ptp(shares) > 0:
+        return bootstrap(shares, confidence=confidence, seed=seed, num_resamples=num_resamples)
+    share = float(shares[0])
+    bounds = wilson(round(share * len(shares)), len(shares), confidence=confidence)
+    return Estimate(value=share, low=min(share, bounds.low), high=max(share, bounds.high))
+
+
+def paired_difference(
+    first: Outcomes,
+    second: Outcomes,
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+) -> Estimate:
+    """Accuracy of the first method minus that of the second, on what both have done.
+
+    Only outcomes of the same problem and seed are compared; each problem weighs the same, and
+    problems are resampled whole.
+
+    Args:
+        confidence: in (0, 1).
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: if the methods have no problem and seed in common.
+    """
+    common = first.keys() & second.keys()
+    if not common:
+        raise ValueError("the two methods have no problem and seed in common")
+    firsts = _by_problem({key: first[key] for key in common})
+    seconds = _by_problem({key: second[key] for key in common})
+    differences = [_share(firsts[problem]) - _share(seconds[problem]) for problem in firsts]
+    return bootstrap(differences, confidence=confidence, seed=seed, num_resamples=num_resamples)
+
+
+def bootstrap(
+    values: Sequence[float] | NDArray[np.float64],
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+) -> Estimate:
+    """The mean with its percentile bootstrap interval (Efron 1979, Ann. Stat. 7:1-26).
+
+    Args:
+        values: [num_clusters] one number for each independent unit.
+        confidence: in (0, 1).
+        seed: the same seed and values give the same interval.
+
+    Raises:
+        ValueError: if there are no values.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if len(numbers) == 0:
+        raise ValueError("there are no outcomes to estimate from")
+    rng = np.random.default_rng(seed)
+    means = np.empty(num_resamples)
+    for start in range(0, num_resamples, _RESAMPLES_AT_ONCE):  # bounds the memory
+        size = min(_RESAMPLES_AT_ONCE, num_resamples - start)
+        drawn = rng.integers(len(numbers), size=(size, len(numbers)))
+        means[start : start + size] = numbers[drawn].mean(axis=1)
+    tail = (1 - _checked(confidence)) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    mean = float(numbers.mean())
+    return Estimate(value=mean, low=min(mean, float(low)), high=max(mean, float(high)))
+
+
+def pass_at_k(num_samples: int, num_right: int, k: int) -> float:
+    """P(at least one of k samples is right), unbiased (arXiv 2107.03374, equation 1).
+
+    Args:
+        num_samples: samples drawn for one problem.
+        num_right: how many of them are right, in [0, num_samples].
+        k: in [1, num_samples].
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+    if not 0 <= num_right <= num_samples:
+        raise ValueError(f"{num_right} of {num_samples} samples cannot be right")
+    if not 1 <= k <= num_samples:
+        raise ValueError(f"k must be in [1, {num_samples}], not {k}")
+    return 1 - math.comb(num_samples - num_right, k) / math.comb(num_samples, k)
+
+
+def majority_at_k(
+    classes: Sequence[int | None],
+    right: int | None,
+    sizes: Sequence[int],
+    *,
+    seed: int = 0,
+    num_orders: int = 1_000,
+) -> list[float]:
+    """P(the most frequent answer of k samples is right), for each k, from one pool of samples.
+
+    The pool is put into random orders; the first k of each order are one draw. So the draws of
+    a smaller k lie within those of a larger one, and the curve over k is smooth. Ties go to the
+    answer that comes first.
+
+    Args:
+        classes: [num_samples] class of equivalent answers of each sample; None has no answer
+            and does not vote.
+        right: the class of right answers; None if no sample is right.
+        sizes: each k in [1, num_samples].
+        seed: the same seed gives the same orders.
+        num_orders: at least 1.
+
+    Returns:
+        [num_sizes]
+
+    Raises:
+        ValueError: if a k is out of its range.
+    """
+    for k in sizes:
+        if not 1 <= k <= len(classes):
+            raise ValueError(f"k must be in [1, {len(classes)}], not {k}")
+    rng = np.random.default_rng(seed)
+    wins = dict.fromkeys(sizes, 0)
+    for _ in range(num_orders):
+        counts: dict[int, int] = {}
+        order: list[int] = rng.permutation(len(classes)).tolist()
+        for position, index in enumerate(order, start=1):
+            voted = classes[index]
+            if voted is not None:
+                counts[voted] = counts.get(voted, 0) + 1
+            if position in wins and counts and right is not None:
+                # max() keeps the first of equals, and a dict its order of insertion.
+                wins[position] += max(counts, key=counts.__getitem__) == right
+    return [wins[k] / num_orders for k in sizes]
+
+
+def _by_problem(outcomes: Outcomes) -> dict[str, dict[int, bool]]:
+    """Outcomes of each problem by seed, sorted, so that no result depends on finishing order."""
+    problems: dict[str, dict[int, bool]] = defaultdict(dict)
+    for (problem, seed), is_right in sorted(outcomes.items()):
+        problems[problem][seed] = is_right
+    if not problems:
+        raise ValueError("there are no outcomes to estimate from")
+    return problems
+
+
+def _share(seeds: Mapping[int, bool]) -> float:
+    return sum(seeds.values()) / len(seeds)
+
+
+def _checked(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be in (0, 1), not {confidence}")
+    return confidence
