@@ -28,15 +28,23 @@ class Generator(Protocol):
     """A policy that continues prefixes."""
 
     async def generate(
-        self, prefix: Trajectory, *, num_samples: int, until: Until, seed: int
+        self,
+        prefix: Trajectory,
+        *,
+        num_samples: int,
+        until: Until,
+        seed: int,
+        temperature: float | None = None,
     ) -> Generation:
         """Draw continuations of a prefix.
 
         Args:
             prefix: an unfinished trajectory; may have no steps.
             num_samples: how many continuations, at least 1.
+            until: to the end of the step, or of the answer.
             seed: the same seed and prefix give the same continuations, up to the numerics of
                 the engine.
+            temperature: 0 means greedy; None means the policy's own.
 
         Raises:
             ContextLengthError: if the prefix does not fit into the context.
