@@ -85,23 +85,24 @@ async def select(
     candidate can. A vote returns the best-scored (weighted) or first (majority) candidate of
     the answer that wins.
     """
-    groups = await group_answers(candidates, grader)
     scores = [
         None if candidate.scores is None else aggregate(candidate.scores, aggregation)
         for candidate in candidates
     ]
-    answered = sorted(index for group in groups for index in group.members)
-    everyone = range(len(candidates))
     match selection:
         case Selection.argmax:
-            best = _highest(answered, scores)
+            texts = (candidate.trajectory.text for candidate in candidates)
+            best = _highest(
+                [i for i, text in enumerate(texts) if grader.extract(text) is not None], scores
+            )
         case Selection.weighted:
-            best = _highest(_heaviest(groups, scores), scores)
+            best = _highest(_heaviest(await group_answers(candidates, grader), scores), scores)
         case Selection.majority:
+            groups = await group_answers(candidates, grader)
             largest = max(groups, key=lambda group: len(group.members), default=None)
-            best = largest.members[0] if largest else next(iter(everyone), None)
-    if best is None and selection is not Selection.majority:
-        best = _highest(everyone, scores)
+            return candidates[largest.members[0]] if largest else next(iter(candidates), None)
+    if best is None:
+        best = _highest(range(len(candidates)), scores)
     return None if best is None else candidates[best]
 
 

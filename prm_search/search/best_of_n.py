@@ -1,0 +1,90 @@
+"""Best-of-N: draw whole solutions, choose one.
+
+Argmax and weighted vote: Uesato et al., arXiv 2211.14275, section 2.6, and Zhang et al.,
+arXiv 2501.07301. Majority vote (self-consistency): Wang et al., arXiv 2203.11171.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prm_search.aggregation import Aggregation
+from prm_search.budget import Budget
+from prm_search.concurrency import gather_all
+from prm_search.errors import ConfigurationError
+from prm_search.protocols import Generator, Grader, Scorer, Until
+from prm_search.search.checks import require_positive, require_scorer
+from prm_search.search.exploration import Exploration
+from prm_search.types import Problem, SearchResult
+from prm_search.voting import Selection
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BestOfN:
+    """Draws solutions independently, scores each as soon as it has ended, and chooses one.
+
+    Each sample has a seed of its own, so the first 8 samples of 16 are those of N=8. A majority
+    vote needs no PRM and never calls one. Greedy decoding is
+    `BestOfN(num_samples=1, temperature=0.0, selection=Selection.majority)`.
+    """
+
+    num_samples: int = 16
+    """Solutions to draw."""
+    num_samples_per_round: int | None = None
+    """Solutions drawn side by side between two looks at the budget. None means all of them, or
+    as many as budget.max_generations leaves."""
+    temperature: float | None = None
+    """Sampling temperature; 0 means greedy, None means the policy's own."""
+    aggregation: Aggregation = Aggregation.product
+    """How step scores become the score of a solution. A majority vote has no use for it."""
+    selection: Selection = Selection.weighted
+    """How the best candidate is chosen."""
+
+    def __post_init__(self) -> None:
+        require_positive(
+            "BestOfN",
+            num_samples=self.num_samples,
+            num_samples_per_round=self.num_samples_per_round,
+        )
+        if self.temperature is not None and not self.temperature >= 0:
+            raise ConfigurationError(
+                f"BestOfN: temperature must be at least 0, not {self.temperature}"
+            )
+
+    async def __call__(
+        self,
+        problem: Problem,
+        *,
+        generator: Generator,
+        scorer: Scorer | None,
+        grader: Grader,
+        budget: Budget,
+        seed: int,
+    ) -> SearchResult:
+        """Search for a solution; see `prm_search.protocols.SearchAlgorithm`."""
+        if self.selection is Selection.majority:
+            scorer = None
+        else:
+            scorer = require_scorer(scorer, f"BestOfN with selection={self.selection}")
+        exploration = Exploration(
+            problem, generator=generator, scorer=scorer, budget=budget, seed=seed
+        )
+        most = self.num_samples if budget.max_generations is None else budget.max_generations
+        num_drawn = 0
+        while num_drawn < self.num_samples and exploration.may_go_on():
+            size = self.num_samples_per_round or self.num_samples
+            end = min(num_drawn + size, self.num_samples, most)
+            await gather_all(
+                exploration.expand(
+                    exploration.root,
+                    num_samples=1,
+                    first_child=sample,
+                    until=Until.END,
+                    temperature=self.temperature,
+                )
+                for sample in range(num_drawn, end)
+            )
+            num_drawn = end
+        return await exploration.result(
+            selection=self.selection, aggregation=self.aggregation, grader=grader
+        )
