@@ -1,0 +1,1 @@
+"""How well PRMs and judges find errors."""

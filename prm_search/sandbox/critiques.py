@@ -1,0 +1,47 @@
+r"""Critiques of sandbox solutions, as the sandbox judge learns to write them.
+
+One line per step: its 0-based index, what a right step would say, and a verdict. The critique
+stops at the first wrong step and ends in its index, or -1 if every step is right.
+
+    0: Ann has 12 and 12+7=19, so Ben has 19. Right
+    1: Ben has 19 and 19-4=15, so Cat has 15. Wrong
+    \boxed{1}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prm_search.sandbox.oracle import check_steps
+from prm_search.sandbox.solutions import right_claim
+from prm_search.sandbox.wording import read_answer, read_problem, read_step, write_step
+
+
+def write_critique(prompt: str, steps: Sequence[str]) -> str:
+    """The true critique of a solution.
+
+    Raises:
+        ValueError: if the prompt is not a sandbox problem.
+    """
+    world = read_problem(prompt)
+    known = {q.name: q.constant for q in world.quantities if q.constant is not None and not q.kind}
+    lines: list[str] = []
+    verdict = -1
+    for index, (text, error) in enumerate(zip(steps, check_steps(prompt, steps), strict=True)):
+        claim = read_step(text)
+        quantity = world.find(claim.name) if claim else None
+        if read_answer(text) is not None:
+            expected = f"{world.asked} has {known.get(world.asked)}."
+        elif claim is None or quantity is None or quantity.kind is None:
+            expected = "This cannot be read."
+        elif any(name not in known for name in quantity.operands):
+            expected = "This comes too early."
+        else:
+            expected = write_step(right_claim(quantity, known)).split(": ", 1)[1]
+        lines.append(f"{index}: {expected} {'Right' if error is None else 'Wrong'}")
+        if error is not None:
+            verdict = index
+            break
+        if claim is not None:
+            known[claim.name] = claim.conclusion
+    return "\n".join([*lines, rf"\boxed{{{verdict}}}"])
