@@ -20,7 +20,7 @@ class Selection(StrEnum):
     """The candidate with the highest score."""
     weighted = "weighted"
     """The answer with the highest sum of scores over the candidates that give it.
-    Uesato et al., arXiv 2211.14275, section 2.6; Li et al., arXiv 2206.02336."""
+    Uesato et al., arXiv 2211.14275; Li et al., arXiv 2206.02336."""
     majority = "majority"
     """The answer that most candidates give. Wang et al., arXiv 2203.11171."""
 

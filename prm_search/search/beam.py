@@ -1,6 +1,6 @@
 """Beam search over steps, guided by a PRM.
 
-Snell et al., arXiv 2408.03314, section 5.1; the variant with a fixed number of samples at each
+Snell et al., arXiv 2408.03314, section 5.2; the variant with a fixed number of samples at each
 depth is the one of Hugging Face's search-and-learn.
 """
 

@@ -1,6 +1,6 @@
 """Best-of-N: draw whole solutions, choose one.
 
-Argmax and weighted vote: Uesato et al., arXiv 2211.14275, section 2.6, and Zhang et al.,
+Argmax and weighted vote: Uesato et al., arXiv 2211.14275, and Zhang et al.,
 arXiv 2501.07301. Majority vote (self-consistency): Wang et al., arXiv 2203.11171.
 """
 
