@@ -17,11 +17,17 @@ import prm_search
 for module in pkgutil.walk_packages(prm_search.__path__, "prm_search."):
     importlib.import_module(module.name)
 forbidden = {
-    "accelerate", "actors", "conf", "deepspeed", "peft", "ray", "torch", "trainers",
-    "transformers", "trl", "vllm",
+    "accelerate", "actors", "conf", "datasets", "deepspeed", "peft", "pyarrow", "ray", "torch",
+    "trainers", "transformers", "trl", "vllm",
 }
 print(*sorted(forbidden & sys.modules.keys()))
 """
+
+
+@pytest.mark.parametrize("package", ["prm_search", "actors", "trainers"])
+def test_every_folder_of_modules_is_a_package(package: str) -> None:
+    folders = {path.parent for path in (ROOT / package).rglob("*.py")}
+    assert {folder for folder in folders if not (folder / "__init__.py").exists()} == set()
 
 
 def test_the_pure_library_imports_no_engine_not_even_through_others(tmp_path: Path) -> None:
