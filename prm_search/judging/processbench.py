@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from prm_search.judging.boxed import read_boxed_index
 from prm_search.types import Failure, Verdict
 
-_MESSAGE = """Below are a math problem and a solution to it. The solution is cut into paragraphs, each \
+_MESSAGE = """\
+Below are a math problem and a solution to it. The solution is cut into paragraphs, each \
 between tags that carry its index, starting from 0.
 
 [Problem]
