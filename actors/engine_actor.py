@@ -1,0 +1,161 @@
+"""A Ray actor with one engine in it, and the replica that stands for it in a pool.
+
+When the actor's process dies, Ray starts it again and the engine is made anew. When the engine
+died but not the actor (vLLM computes in a child process), the actor ends itself, so that there
+is one way back for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
+
+from actors.engine import Engine, EngineDeadError
+from actors.placement import Placement
+from prm_search.errors import EngineError
+
+_log = logging.getLogger(__name__)
+
+_NUM_CONTROL_CALLS = 8
+"""Calls beside the requests that an actor must be able to take: start and close."""
+_CLOSE_SECONDS = 10.0
+"""How long an engine may take to end by itself."""
+
+
+class EngineActor:
+    """Hosts an engine and forwards calls to it."""
+
+    def __init__(self, factory: Callable[[], Engine]) -> None:
+        self._factory = factory
+        self._engine: Engine | None = None
+        self._death: EngineDeadError | None = None
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Make the engine and start it, unless that was done.
+
+        Raises:
+            EngineDeadError: if the engine died in the meantime.
+        """
+        async with self._starting:
+            if self._death is not None:
+                raise self._death
+            if self._engine is None:
+                engine = self._factory()
+                await engine.start()
+                self._engine = engine
+
+    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of the engine, and start it first if need be."""
+        if self._engine is None or self._death is not None:
+            await self.start()
+        try:
+            return await getattr(self._engine, method)(*arguments, **options)
+        except EngineDeadError as error:
+            self._death = error
+            raise
+
+    async def process_id(self) -> int:
+        """The process that the actor runs in."""
+        return os.getpid()
+
+    async def close(self) -> None:
+        """Close the engine."""
+        if self._engine is not None:
+            await self._engine.close()
+
+    async def exit(self) -> None:
+        """End the process as if it had crashed, so that Ray starts it again."""
+        os._exit(1)
+
+
+class RayReplica:
+    """An engine in a Ray actor."""
+
+    def __init__(self, factory: Callable[[], Engine], placement: Placement) -> None:
+        """Ask Ray for an actor; it is scheduled, and the engine started, by `start`."""
+        self._actor: Any = (  # Ray's types do not know the methods of an actor
+            ray.remote(EngineActor)
+            .options(
+                num_cpus=placement.num_cpus,
+                num_gpus=placement.gpus_per_replica,
+                max_restarts=placement.max_restarts,
+                max_task_retries=0,  # the pool redoes requests, on other replicas too
+                max_concurrency=placement.max_queue + _NUM_CONTROL_CALLS,
+            )
+            .remote(factory)
+        )
+
+    async def start(self) -> None:
+        """Wait until the engine runs; see `actors.pool.Replica`."""
+        while True:
+            try:
+                return await _answer(self._actor.start.remote())
+            except _RestartingError:
+                await asyncio.sleep(0.1)
+            except EngineDeadError as error:
+                if isinstance(error.__cause__, ActorDiedError):
+                    raise
+                _log.info("the engine is dead, its actor is started again: %s", error)
+                await self._end_process()
+
+    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of the engine; see `actors.pool.Replica`."""
+        return await _answer(self._actor.call.remote(method, *arguments, **options))
+
+    async def process_id(self) -> int:
+        """The process that the actor runs in now."""
+        return await _answer(self._actor.process_id.remote())
+
+    async def close(self) -> None:
+        """Close the engine and end the actor."""
+        try:
+            await asyncio.wait_for(_answer(self._actor.close.remote()), _CLOSE_SECONDS)
+        except (EngineError, TimeoutError) as error:
+            _log.info("the engine did not close by itself: %s", error)
+        finally:
+            ray.kill(self._actor)
+
+    async def _end_process(self) -> None:
+        try:
+            await _answer(self._actor.exit.remote())
+        except EngineDeadError:
+            return
+
+
+class _RestartingError(EngineDeadError):
+    """The actor's process died and Ray is starting it again, or cannot reach it for now."""
+
+
+async def _answer(reference: Any) -> Any:
+    """What a call of an actor gives, with the errors that the engine raised, unwrapped.
+
+    Raises:
+        EngineDeadError: if the actor's process is gone.
+    """
+    try:
+        return await reference
+    except asyncio.CancelledError:
+        ray.cancel(reference)  # the engine need not finish what nobody waits for
+        raise
+    except ActorUnavailableError as error:
+        raise _RestartingError(_first_line(error)) from error
+    except RayActorError as error:
+        raise EngineDeadError(
+            f"its process ended and is not started again (max_restarts): {_first_line(error)}"
+        ) from error
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, Exception) and not isinstance(cause, RayTaskError):
+            raise cause from error
+        raise EngineError(str(error)) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,99 @@
+"""A generator, a scorer and a judge that are pools of replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from actors.pool import Pool, PoolCounters
+from prm_search.budget import Role
+from prm_search.concurrency import gather_all
+from prm_search.protocols import Until
+from prm_search.types import Generation, Judgement, Scoring, Trajectory, Usage
+
+
+class _PooledEngine:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @property
+    def counters(self) -> PoolCounters:
+        """What the pool has done and is doing."""
+        return self._pool.counters
+
+    async def start(self) -> None:
+        """Start all replicas side by side."""
+        await self._pool.start()
+
+    async def close(self) -> None:
+        """Stop all replicas."""
+        await self._pool.close()
+
+
+class PooledGenerator(_PooledEngine):
+    """Policies that share the requests."""
+
+    async def generate(
+        self,
+        prefix: Trajectory,
+        *,
+        num_samples: int,
+        until: Until,
+        seed: int,
+        temperature: float | None = None,
+    ) -> Generation:
+        """Continue a prefix; see `prm_search.protocols.Generator`."""
+        return await self._pool.call(
+            prefix.problem.id,
+            "generate",
+            prefix,
+            num_samples=num_samples,
+            until=until,
+            seed=seed,
+            temperature=temperature,
+        )
+
+
+class PooledScorer(_PooledEngine):
+    """PRMs that share the requests."""
+
+    async def score(self, trajectories: Sequence[Trajectory]) -> Scoring:
+        """Score every step of each trajectory; see `prm_search.protocols.Scorer`.
+
+        Each problem is a request of its own, and goes where its prefix is cached.
+        """
+        groups: dict[str, list[int]] = {}
+        for index, trajectory in enumerate(trajectories):
+            groups.setdefault(trajectory.problem.id, []).append(index)
+        parts: tuple[Scoring, ...] = await gather_all(
+            self._pool.call(problem_id, "score", [trajectories[index] for index in indices])
+            for problem_id, indices in groups.items()
+        )
+        scores = {
+            index: score
+            for indices, part in zip(groups.values(), parts, strict=True)
+            for index, score in zip(indices, part.scores, strict=True)
+        }
+        return Scoring(
+            scores=tuple(scores[index] for index in range(len(trajectories))),
+            usage=sum((part.usage for part in parts), Usage()),
+        )
+
+
+class PooledJudge(_PooledEngine):
+    """Judges that share the requests."""
+
+    async def judge(self, trajectory: Trajectory, *, num_votes: int, seed: int) -> Judgement:
+        """Obtain verdicts on a trajectory; see `prm_search.protocols.Judge`."""
+        return await self._pool.call(
+            trajectory.problem.id, "judge", trajectory, num_votes=num_votes, seed=seed
+        )
+
+
+PooledEngine: TypeAlias = PooledGenerator | PooledScorer | PooledJudge
+
+POOLED_ENGINES: dict[Role, type[PooledEngine]] = {
+    Role.POLICY: PooledGenerator,
+    Role.PRM: PooledScorer,
+    Role.JUDGE: PooledJudge,
+}

@@ -1,0 +1,386 @@
+"""Routing, back-pressure and redone requests of a pool, with replicas in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.engine import EngineDeadError
+from actors.placement import Placement
+from actors.pool import Pool
+from actors.pooled_engines import PooledGenerator, PooledJudge, PooledScorer
+from prm_search.errors import ConfigurationError, ContextLengthError, EngineError
+from prm_search.fakes import FakeGenerator, FakeJudge, FakeScorer
+from prm_search.protocols import Generator, Judge, Scorer, Until
+from prm_search.types import Problem, Step, Trajectory
+
+
+class FakeReplica:
+    """Holds calls until they are released, and can be told to crash."""
+
+    def __init__(self, *, num_lives: int = 100, is_open: bool = True) -> None:
+        self.num_lives = num_lives
+        self.calls: list[str] = []
+        self.num_answers = 0
+        self.num_starts = 0
+        self.is_closed = False
+        self.gate = asyncio.Event()
+        self.start_gate = asyncio.Event()
+        self.start_gate.set()
+        self.crash: asyncio.Future[None] | None = None
+        if is_open:
+            self.gate.set()
+
+    async def start(self) -> None:
+        await self.start_gate.wait()
+        if self.num_starts >= self.num_lives:
+            raise EngineError("no life left")
+        self.num_starts += 1
+        self.crash = asyncio.get_running_loop().create_future()
+
+    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        assert self.crash is not None
+        self.calls.append(method)
+        waiting = asyncio.ensure_future(self.gate.wait())
+        try:
+            await asyncio.wait([waiting, self.crash], return_when=asyncio.FIRST_COMPLETED)
+            if self.crash.done():
+                raise EngineDeadError("killed")
+        finally:
+            waiting.cancel()
+        if method == "too_long":
+            raise ContextLengthError(9, 8)
+        self.num_answers += 1
+        return (method, *arguments)
+
+    def kill(self) -> None:
+        assert self.crash is not None
+        if not self.crash.done():
+            self.crash.set_result(None)
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+async def pool_of(
+    *replicas: Any, max_queue: int = 100, max_imbalance: int = 2, max_retries: int = 3
+) -> Pool:
+    pool = Pool(replicas, max_queue=max_queue, max_imbalance=max_imbalance, max_retries=max_retries)
+    await pool.start()
+    return pool
+
+
+async def settle() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_requests_of_different_problems_are_spread_evenly() -> None:
+    replicas = [FakeReplica(is_open=False) for _ in range(3)]
+    pool = await pool_of(*replicas)
+    tasks = [asyncio.create_task(pool.call(f"p{index}", "f")) for index in range(12)]
+    await settle()
+    assert [len(replica.calls) for replica in replicas] == [4, 4, 4]
+    for replica in replicas:
+        replica.gate.set()
+    await asyncio.gather(*tasks)
+    assert pool.counters.num_in_flight == 0
+
+
+async def test_a_problem_stays_where_its_prefix_is_cached() -> None:
+    replicas = [FakeReplica(), FakeReplica()]
+    pool = await pool_of(*replicas)
+    replicas[0].gate.clear()
+    held = asyncio.create_task(pool.call("other", "f"))
+    await settle()
+    await pool.call("p", "f")
+    replicas[0].gate.set()
+    await held
+    for _ in range(5):
+        await pool.call("p", "f")
+    assert [len(replica.calls) for replica in replicas] == [1, 6]
+
+
+async def test_a_problem_moves_when_its_replica_is_much_busier() -> None:
+    replicas = [FakeReplica(is_open=False), FakeReplica(is_open=False)]
+    pool = await pool_of(*replicas, max_imbalance=2)
+    tasks = [asyncio.create_task(pool.call("p", "f")) for _ in range(8)]
+    await settle()
+    loads = sorted(len(replica.calls) for replica in replicas)
+    assert sum(loads) == 8
+    assert loads[1] - loads[0] <= 3
+    for replica in replicas:
+        replica.gate.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_replica_never_holds_more_than_its_queue() -> None:
+    replica = FakeReplica(is_open=False)
+    pool = await pool_of(replica, max_queue=3)
+    tasks = [asyncio.create_task(pool.call("p", "f", index)) for index in range(10)]
+    await settle()
+    assert len(replica.calls) == 3
+    assert pool.counters.num_in_flight == 3
+    assert pool.counters.num_waiting == 7
+    replica.gate.set()
+    assert await asyncio.gather(*tasks) == [("f", index) for index in range(10)]
+    assert pool.counters.num_waiting == 0
+
+
+async def test_waiting_requests_are_served_in_order() -> None:
+    replica = FakeReplica(is_open=False)
+    pool = await pool_of(replica, max_queue=1)
+    tasks = [asyncio.create_task(pool.call("p", f"f{index}")) for index in range(5)]
+    await settle()
+    replica.gate.set()
+    await asyncio.gather(*tasks)
+    assert replica.calls == [f"f{index}" for index in range(5)]
+
+
+async def test_cancelled_callers_leave_no_room_taken() -> None:
+    replica = FakeReplica(is_open=False)
+    pool = await pool_of(replica, max_queue=1)
+    tasks = [asyncio.create_task(pool.call("p", f"f{index}")) for index in range(4)]
+    await settle()
+    tasks[0].cancel()  # it is running: its room goes to the next
+    tasks[2].cancel()  # it waits
+    await settle()
+    replica.gate.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(result, asyncio.CancelledError) for result in results] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert pool.counters.num_in_flight == 0
+    assert pool.counters.num_waiting == 0
+
+
+async def test_a_caller_cancelled_just_as_it_gets_room_gives_it_back() -> None:
+    replica = FakeReplica(is_open=False)
+    pool = await pool_of(replica, max_queue=1)
+    first = asyncio.create_task(pool.call("p", "first"))
+    second = asyncio.create_task(pool.call("p", "second"))
+    third = asyncio.create_task(pool.call("p", "third"))
+    await settle()
+    first.cancel()
+    await asyncio.sleep(0)  # the room of the first is granted to the second, which has not run
+    second.cancel()
+    replica.gate.set()
+    assert await third == ("third",)
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert pool.counters.num_in_flight == 0
+
+
+async def test_requests_lost_in_a_crash_are_redone_once_each() -> None:
+    replicas = [FakeReplica(is_open=False), FakeReplica(is_open=False)]
+    pool = await pool_of(*replicas)
+    tasks = [asyncio.create_task(pool.call(f"p{index}", "f", index)) for index in range(10)]
+    await settle()
+    replicas[0].kill()
+    await settle()
+    for replica in replicas:
+        replica.gate.set()
+    assert await asyncio.gather(*tasks) == [("f", index) for index in range(10)]
+    assert sum(replica.num_answers for replica in replicas) == 10
+    counters = pool.counters
+    assert (counters.num_requests, counters.num_retries, counters.num_restarts) == (10, 5, 1)
+    assert counters.num_running == 2
+
+
+async def test_a_problem_is_free_to_move_after_its_replica_crashed() -> None:
+    replicas = [FakeReplica(), FakeReplica()]
+    pool = await pool_of(*replicas)
+    await pool.call("p", "f")
+    replicas[0].gate.clear()
+    task = asyncio.create_task(pool.call("p", "f"))
+    await settle()
+    replicas[0].kill()
+    await task
+    replicas[0].gate.set()
+    await settle()
+    await pool.call("p", "f")
+    assert len(replicas[1].calls) == 2  # the retry, and what follows it
+
+
+async def test_requests_wait_while_the_only_replica_starts_again() -> None:
+    replica = FakeReplica(is_open=False)
+    pool = await pool_of(replica)
+    task = asyncio.create_task(pool.call("p", "f"))
+    await settle()
+    replica.start_gate.clear()
+    replica.kill()
+    await settle()
+    assert pool.counters.num_running == 0
+    assert pool.counters.num_waiting == 1
+    replica.gate.set()
+    replica.start_gate.set()
+    assert await task == ("f",)
+    assert replica.num_starts == 2
+
+
+async def test_a_request_that_kills_every_engine_is_given_up() -> None:
+    class Fragile(FakeReplica):
+        async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+            if method == "poison":
+                raise EngineDeadError("illegal instruction")
+            return await super().call(method, *arguments, **options)
+
+    pool = await pool_of(Fragile(), Fragile(), max_retries=2)
+    with pytest.raises(EngineError, match=r"'p'.*died 3 times.*illegal instruction"):
+        await pool.call("p", "poison")
+    await settle()
+    assert await pool.call("p", "f") == ("f",)
+    assert pool.counters.num_retries == 2
+
+
+async def test_without_a_replica_left_every_request_fails_with_the_cause() -> None:
+    replica = FakeReplica(is_open=False, num_lives=1)
+    pool = await pool_of(replica)
+    tasks = [asyncio.create_task(pool.call("p", "f")) for _ in range(4)]
+    await settle()
+    replica.kill()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, EngineError) for result in results)
+    with pytest.raises(EngineError, match=r"no life left.*killed"):
+        await pool.call("p", "f")
+
+
+async def test_the_others_take_over_from_a_replica_that_is_dead_for_good() -> None:
+    replicas = [FakeReplica(is_open=False, num_lives=1), FakeReplica(is_open=False)]
+    pool = await pool_of(*replicas)
+    tasks = [asyncio.create_task(pool.call(f"p{index}", "f")) for index in range(4)]
+    await settle()
+    replicas[0].kill()
+    replicas[1].gate.set()
+    await asyncio.gather(*tasks)
+    assert replicas[1].num_answers == 4
+    assert pool.counters.num_running == 1
+
+
+async def test_errors_of_the_engine_arrive_as_they_are_and_are_not_retried() -> None:
+    replica = FakeReplica()
+    pool = await pool_of(replica)
+    with pytest.raises(ContextLengthError) as caught:
+        await pool.call("p", "too_long")
+    assert caught.value.num_tokens == 9
+    assert len(replica.calls) == 1
+    assert pool.counters.num_in_flight == 0
+
+
+async def test_a_replica_that_cannot_start_fails_the_start_of_the_pool() -> None:
+    with pytest.raises(EngineError, match="no life left"):
+        await pool_of(FakeReplica(), FakeReplica(num_lives=0))
+
+
+async def test_closing_ends_the_replicas_and_what_waits() -> None:
+    replica = FakeReplica(is_open=False)
+    pool = await pool_of(replica, max_queue=1)
+    tasks = [asyncio.create_task(pool.call("p", "f")) for _ in range(2)]
+    await settle()
+    await pool.close()
+    replica.kill()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all("closed" in str(result) for result in results)
+    assert replica.is_closed
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    num_requests=st.integers(1, 40),
+    num_replicas=st.integers(1, 4),
+    max_queue=st.integers(1, 5),
+    kills=st.lists(st.integers(0, 3), max_size=3),
+)
+def test_every_request_has_its_answer_whatever_crashes(
+    num_requests: int, num_replicas: int, max_queue: int, kills: list[int]
+) -> None:
+    async def run() -> None:
+        replicas = [FakeReplica(is_open=False) for _ in range(num_replicas)]
+        pool = await pool_of(*replicas, max_queue=max_queue, max_retries=len(kills))
+        tasks = [
+            asyncio.create_task(pool.call(f"p{index % 5}", "f", index))
+            for index in range(num_requests)
+        ]
+        for victim in kills:
+            await settle()
+            assert all(replica.crash is not None for replica in replicas)
+            replicas[victim % num_replicas].kill()
+        await settle()
+        for replica in replicas:
+            replica.gate.set()
+        assert await asyncio.gather(*tasks) == [("f", index) for index in range(num_requests)]
+        assert sum(replica.num_answers for replica in replicas) == num_requests
+        assert pool.counters.num_in_flight == pool.counters.num_waiting == 0
+
+    asyncio.run(run())
+
+
+class LocalReplica:
+    """An engine in this process as a replica."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+
+    async def start(self) -> None:
+        await self.engine.start()
+
+    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        return await getattr(self.engine, method)(*arguments, **options)
+
+    async def close(self) -> None:
+        await self.engine.close()
+
+
+def trajectory(problem_id: str, *texts: str) -> Trajectory:
+    return Trajectory(
+        problem=Problem(id=problem_id, prompt="How many?"),
+        steps=tuple(Step(text=f"{text}\n\n") for text in texts),
+    )
+
+
+async def test_pooled_engines_answer_as_the_engines_do() -> None:
+    generator = PooledGenerator(await pool_of(*(LocalReplica(FakeGenerator()) for _ in "ab")))
+    scorer = PooledScorer(await pool_of(*(LocalReplica(FakeScorer()) for _ in "ab")))
+    judge = PooledJudge(await pool_of(LocalReplica(FakeJudge())))
+    assert isinstance(generator, Generator)
+    assert isinstance(scorer, Scorer)
+    assert isinstance(judge, Judge)
+    options: Any = {"num_samples": 3, "until": Until.STEP, "seed": 1, "temperature": 0.5}
+    assert await generator.generate(trajectory("p"), **options) == await FakeGenerator().generate(
+        trajectory("p"), **options
+    )
+    mixed = [trajectory(name, "add", "guess") for name in "abacab"]
+    scoring, expected = await scorer.score(mixed), await FakeScorer().score(mixed)
+    assert scoring.scores == expected.scores
+    assert scoring.usage.scored_tokens == expected.usage.scored_tokens
+    assert scorer.counters.num_requests == 3
+    assert (await scorer.score([])).scores == ()
+    judgement = await judge.judge(mixed[0], num_votes=2, seed=0)
+    assert judgement == await FakeJudge().judge(mixed[0], num_votes=2, seed=0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"replicas": 0},
+        {"max_queue": 0},
+        {"num_gpus": -1.0},
+        {"num_gpus": 1.5},
+        {"num_gpus": 0.5, "tensor_parallel_size": 2},
+        {"max_retries": -1},
+    ],
+)
+def test_impossible_placements_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        Placement(**wrong)
+
+
+def test_a_replica_takes_the_gpus_of_all_its_ranks() -> None:
+    assert Placement(num_gpus=1, tensor_parallel_size=4).gpus_per_replica == 4
+    assert Placement(num_gpus=0.4).gpus_per_replica == pytest.approx(0.4)
