@@ -14,7 +14,7 @@ from prm_search.reporting.summary import MethodSummary
 WIDTH, HEIGHT = 760, 400
 _LEFT, _TOP, _BOTTOM = 48, 14, 46
 _LETTER = 7.0  # width of a letter of a label, on average
-_NEAR = 16  # marks closer than this are drawn side by side, this far apart
+_NEAR = 12  # marks closer than this are drawn side by side, this far apart
 _LINE_HEIGHT = 17
 
 
@@ -133,7 +133,8 @@ def _groups(marks: Sequence[Mark]) -> list[list[Mark]]:
 
 
 def _apart(group: Sequence[Mark], bottom: float) -> list[Mark]:
-    """The marks of a group side by side, and their labels one below the other."""
+    """The marks of a group side by side, rising, and their labels one below the other."""
+    group = sorted(group, key=lambda mark: (-mark.y, mark.rank))
     center = sum(mark.x for mark in group) / len(group)
     first = center - _NEAR * (len(group) - 1) / 2
     label_x = first + _NEAR * (len(group) - 1) + 16

@@ -37,7 +37,8 @@ class Outcome:
     """Why the search failed, if it did."""
     is_ungradable: bool
     """Whether the grader could not tell."""
-    num_candidates: int
+    num_first_steps: int
+    """Samples drawn from the bare problem: children of the root of the tree."""
     usages: Mapping[Role, Usage]
     session: int
     """How often the run had been resumed."""
@@ -143,6 +144,7 @@ def _outcomes(path: Path) -> Iterator[Outcome]:
 def _outcome(record: _Json, place: tuple[int, int]) -> Outcome:
     timing = cast("_Json", record.get("timing") or {})
     error = cast("_Json | None", record["error"])
+    tree = cast("_Json", record["tree"] or {"nodes": ()})
     return Outcome(
         method=record["method"],
         problem=record["problem"],
@@ -154,7 +156,7 @@ def _outcome(record: _Json, place: tuple[int, int]) -> Outcome:
         is_correct=record["is_correct"],
         error=None if error is None else f"{error['kind']}: {error['message']}",
         is_ungradable=record["grading_failure"] is not None,
-        num_candidates=len(record["candidates"]),
+        num_first_steps=sum(node["parent"] == 0 for node in tree["nodes"]),
         usages={Role(role): Usage(**usage) for role, usage in record["usage"].items()},
         session=timing.get("session", 0),
         elapsed=timing.get("elapsed", 0.0),

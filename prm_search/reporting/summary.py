@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
 
 from prm_search.budget import Role
 from prm_search.reporting.run import Outcome, Run, natural
 from prm_search.statistics import Estimate, accuracy
 from prm_search.types import Usage
-
-_NAMES_OF_N = ("num_samples", "num_beams", "num_candidates", "num_particles", "num_simulations")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,8 +16,8 @@ class MethodSummary:
     """What a method reached and what it cost, over all problems and seeds."""
 
     method: str
-    num_candidates: int | None
-    """N: solutions that the method draws or keeps for a problem. None if it is not known."""
+    num_samples: int
+    """N: samples drawn from the bare problem, at most; 0 if no search came to an end."""
     accuracy: Estimate | None
     """Over the answers that could be graded, with a 95 % interval; None if there are none."""
     num_problems: int
@@ -55,8 +52,7 @@ class LevelSummary:
 def summarize(run: Run) -> tuple[MethodSummary, ...]:
     """One row for each method, in the order in which the methods were run."""
     return tuple(
-        _summarize(method, run.of(method), run.config, run.seconds.get(method, 0.0))
-        for method in run.methods
+        _summarize(method, run.of(method), run.seconds.get(method, 0.0)) for method in run.methods
     )
 
 
@@ -81,15 +77,13 @@ def summarize_levels(run: Run) -> tuple[LevelSummary, ...]:
     return tuple(found)
 
 
-def _summarize(
-    method: str, outcomes: tuple[Outcome, ...], config: Mapping[str, Any], seconds: float
-) -> MethodSummary:
+def _summarize(method: str, outcomes: tuple[Outcome, ...], seconds: float) -> MethodSummary:
     policy = sum((item.spent(Role.POLICY) for item in outcomes), Usage())
     prm = sum((item.spent(Role.PRM) for item in outcomes), Usage())
     num_failures = sum(item.error is not None for item in outcomes)
     return MethodSummary(
         method=method,
-        num_candidates=_configured_n(method, config) or _observed_n(outcomes),
+        num_samples=max(item.num_first_steps for item in outcomes),
         accuracy=_accuracy(outcomes),
         num_problems=len({item.problem for item in outcomes}),
         num_seeds=len({item.seed for item in outcomes}),
@@ -111,13 +105,3 @@ def _accuracy(outcomes: Iterable[Outcome]) -> Estimate | None:
         if item.is_correct is not None
     }
     return accuracy(known) if known else None
-
-
-def _configured_n(method: str, config: Mapping[str, Any]) -> int | None:
-    methods = cast("Mapping[str, Any]", config.get("methods") or {})
-    search = cast("Mapping[str, Any]", methods.get(method) or config.get("search") or {})
-    return next((int(search[name]) for name in _NAMES_OF_N if search.get(name)), None)
-
-
-def _observed_n(outcomes: tuple[Outcome, ...]) -> int | None:
-    return max((item.num_candidates for item in outcomes), default=0) or None

@@ -29,7 +29,7 @@ def table(rows: Sequence[MethodSummary]) -> Table:
     for row in rows:
         cells = [
             escape(row.method),
-            "–" if row.num_candidates is None else str(row.num_candidates),
+            str(row.num_samples),
             format_accuracy(row.accuracy),
             f"{row.policy_tokens:,}",
             f"{row.prm_tokens_computed:,}",
