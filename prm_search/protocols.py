@@ -100,7 +100,11 @@ class Grader(Protocol):
 
 
 class SearchAlgorithm(Protocol):
-    """A frozen dataclass whose fields are the hyperparameters of a search."""
+    """A frozen dataclass whose fields are the hyperparameters of a search.
+
+    One that can do without a PRM says so by a property `needs_scorer` that is False; then no
+    PRM is started for it.
+    """
 
     async def __call__(
         self,

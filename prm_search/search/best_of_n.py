@@ -51,6 +51,11 @@ class BestOfN:
                 f"BestOfN: temperature must be at least 0, not {self.temperature}"
             )
 
+    @property
+    def needs_scorer(self) -> bool:
+        """Whether it has to be given a PRM."""
+        return self.selection is not Selection.majority
+
     async def __call__(
         self,
         problem: Problem,
@@ -62,10 +67,10 @@ class BestOfN:
         seed: int,
     ) -> SearchResult:
         """Search for a solution; see `prm_search.protocols.SearchAlgorithm`."""
-        if self.selection is Selection.majority:
-            scorer = None
-        else:
+        if self.needs_scorer:
             scorer = require_scorer(scorer, f"BestOfN with selection={self.selection}")
+        else:
+            scorer = None
         exploration = Exploration(
             problem, generator=generator, scorer=scorer, budget=budget, seed=seed
         )

@@ -1,0 +1,233 @@
+"""The command `prm-search`: subcommands over Hydra."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import difflib
+import os
+import shlex
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from prm_search.command_help import Description, help_text
+from prm_search.composition import prepare
+from prm_search.errors import ConfigurationError, PrmSearchError
+from prm_search.job import plain_config, search_job
+from prm_search.manifest import versions
+from prm_search.mistakes import explain
+from prm_search.runs import FAILED, INTERRUPTED, OK, run_job
+
+USAGE = 2
+"""Exit code of a command line that cannot be understood."""
+
+SEARCH = Description(
+    command="search",
+    summary="solve problems with PRM-guided search",
+    text=(
+        "Starts a policy and, if a search needs one, a PRM; searches every problem of a data set; "
+        "grades the answers; and writes a run directory with a report. Starting the same "
+        "run_dir again resumes it. Ctrl-C keeps what is finished."
+    ),
+    examples=(
+        ("all methods on the built-in sandbox, on a CPU", "prm-search search experiment=demo"),
+        (
+            "beam search on MATH-500",
+            "prm-search search policy.model=Qwen/Qwen2.5-Math-1.5B-Instruct "
+            "prm.model=Qwen/Qwen2.5-Math-PRM-7B data=math500 search=beam search.num_beams=16",
+        ),
+        (
+            "two replicas of the policy, one GPU each",
+            "prm-search search … cluster.policy.replicas=2 cluster.policy.num_gpus=1",
+        ),
+        (
+            "without vLLM and Ray",
+            "prm-search search … engine=transformers cluster=inprocess",
+        ),
+        ("three seeds", "prm-search search … --multirun seed=0,1,2"),
+        ("the settings of another search", "prm-search search search=dvts --help"),
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 not understood, 130 interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    name, rest = (given[0], given[1:]) if given else ("--help", [])
+    if name in ("-h", "--help"):
+        print(_overview())
+        return OK
+    if name == "--version":
+        print(f"prm-search {versions().get('prm-search', '(not installed)')}")
+        return OK
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"prm-search: there is no command {name!r}{hint}\n", file=sys.stderr)
+        print(_overview(), file=sys.stderr)
+        return USAGE
+    return COMMANDS[name].run(rest)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """A subcommand."""
+
+    summary: str
+    run: Callable[[Sequence[str]], int]
+    """Takes the arguments after the name of the command; gives the exit code."""
+
+
+def search(arguments: Sequence[str]) -> int:
+    """Solve problems: `prm-search search`."""
+    return _run_with_hydra(SEARCH, arguments, _search)
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Show a run: `prm-search report`."""
+    parser = argparse.ArgumentParser(
+        prog="prm-search report",
+        description="Print the table of a run, finished or not, and write its report.html.",
+        epilog="Example: prm-search report runs/2026-01-31_12-00-00",
+    )
+    parser.add_argument("run_dir", type=Path, help="the directory of the run")
+    _show_report(parser.parse_args(arguments).run_dir, Console())
+    return OK
+
+
+COMMANDS: Mapping[str, Command] = {
+    "search": Command(summary=SEARCH.summary, run=search),
+    "report": Command(summary="print the table of a run and write its report.html", run=report),
+}
+
+
+def _overview() -> str:
+    lines = [f"  {name:<10}{command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Search with process reward models, on Ray and vLLM.",
+            "",
+            "Usage: prm-search COMMAND …",
+            "",
+            *lines,
+            "",
+            "prm-search COMMAND --help says what a command can do.",
+            "Start here: prm-search search experiment=demo",
+        ]
+    )
+
+
+def _run_with_hydra(
+    description: Description,
+    arguments: Sequence[str],
+    task: Callable[[DictConfig, str], int],
+) -> int:
+    """Compose the configuration and run the task with it, or with each of a multirun.
+
+    Args:
+        task: takes the configuration and a command line that starts the same once more.
+    """
+    options = _parser(description.command).parse_intermixed_args(arguments)
+    overrides: list[str] = options.overrides
+    flags = ["--multirun"] if options.multirun else []
+    if options.cfg:
+        flags = [*flags, "--cfg", options.cfg, *(["--resolve"] if options.resolve else [])]
+    codes: list[int] = []
+
+    def run(config: DictConfig) -> int:
+        base = Path(config.run_dir)
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            base = Path(HydraConfig.get().sweep.dir)
+            chosen = [item for item in HydraConfig.get().overrides.task if item not in overrides]
+            config.run_dir = str(base / ",".join(chosen).replace("/", "_"))
+        again = [item for item in arguments if not item.startswith("run_dir=")]
+        line = shlex.join(["prm-search", description.command, *again, f"run_dir={base}"])
+        try:
+            codes.append(task(config, line))
+        except PrmSearchError as error:
+            codes.append(_complain(error, shows_traceback=options.debug))
+        if codes[-1] == INTERRUPTED:
+            raise KeyboardInterrupt  # which ends a multirun, too
+        return codes[-1]
+
+    arguments_before = sys.argv
+    try:
+        further = prepare(options.config_dir)
+        if options.help:
+            width = min(shutil.get_terminal_size((100, 24)).columns, 120)
+            print(help_text(description, overrides, config_dir=options.config_dir, width=width))
+            return OK
+        sys.argv = [f"prm-search {description.command}", *flags, *overrides, *further]
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come here rather than to the terminal
+        hydra.main(config_path="pkg://conf", config_name=description.command, version_base="1.3")(
+            run
+        )()
+    except (HydraException, OmegaConfBaseException) as error:
+        message = explain(error, description.command, overrides, options.config_dir)
+        return _complain(ConfigurationError(message), shows_traceback=options.debug, cause=error)
+    except PrmSearchError as error:
+        return _complain(error, shows_traceback=options.debug)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return INTERRUPTED
+    finally:
+        sys.argv = arguments_before
+    return max(codes, default=OK)
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"prm-search {command}",
+        usage=f"prm-search {command} [options] [group=option …] [setting=value …]",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--cfg", choices=("job", "hydra", "all"))
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("--config-dir", type=Path)
+    parser.add_argument("-X", "--debug", action="store_true")
+    return parser
+
+
+def _search(config: DictConfig, command: str) -> int:
+    name = str(HydraConfig.get().runtime.choices.get("search"))
+    job = search_job(config, name=name)
+    console = Console()
+    code = asyncio.run(run_job(job, config=plain_config(config), command=command, console=console))
+    if code != INTERRUPTED:
+        _show_report(Path(job.run_dir), console)
+    return code
+
+
+def _show_report(run_dir: Path, console: Console) -> None:
+    from prm_search import reporting  # draws with matplotlib, which takes a second to import
+
+    console.print(reporting.table(reporting.summarize(reporting.read_run(run_dir))))
+    console.print(f"Report: {reporting.write_report(run_dir)}", soft_wrap=True, highlight=False)
+
+
+def _complain(
+    error: PrmSearchError, *, shows_traceback: bool, cause: BaseException | None = None
+) -> int:
+    if shows_traceback:
+        traceback.print_exception(cause or error)
+    print(f"prm-search: {error}", file=sys.stderr)
+    return USAGE if isinstance(error, ConfigurationError) else FAILED

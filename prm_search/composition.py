@@ -1,0 +1,156 @@
+"""Composes configurations with Hydra, checked against the dataclasses that they name.
+
+A mapping in a YAML file that names a dataclass by `_target_` gets that dataclass's fields,
+types and defaults. So the file lists only what differs from the defaults, and a misspelt or
+ill-typed override fails before anything starts.
+"""
+
+from __future__ import annotations
+
+import pydoc
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from prm_search.config import TARGET, schema_of
+from prm_search.errors import ConfigurationError
+
+_SCHEME = "typed"
+_NO_FIELDS = ("_partial_", "defaults", "hydra")
+"""Keys that a mapping in a YAML file may have beside the fields of its dataclass."""
+
+
+class TypedConfigSource(FileConfigSource):
+    """A folder of YAML files whose mappings get the schemas of the classes that they name."""
+
+    @staticmethod
+    def scheme() -> str:
+        """How its paths begin in Hydra's search path."""
+        return _SCHEME
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a file and give it its schemas.
+
+        Raises:
+            ConfigurationError: if a value in the file does not fit its schema.
+        """
+        result = super().load_config(config_path)
+        try:
+            result.config = OmegaConf.create(_typed(OmegaConf.to_container(result.config)))
+        except OmegaConfBaseException as error:
+            path = Path(self.path) / f"{config_path.removesuffix('.yaml')}.yaml"
+            raise ConfigurationError(f"{path}: {' '.join(str(error).split())}") from error
+        return result
+
+
+class ShippedConfiguration(SearchPathPlugin):
+    """Lets Hydra find the configuration that comes with this project."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Put it first."""
+        search_path.prepend("prm-search", f"{_SCHEME}://{_shipped()}")
+
+
+def prepare(config_dir: Path | None = None) -> list[str]:
+    """Teach Hydra where the configuration is and how it is checked.
+
+    Args:
+        config_dir: a folder with further groups and options.
+
+    Returns:
+        Overrides that have to be given to Hydra along with all others.
+
+    Raises:
+        ConfigurationError: if the folder does not exist.
+    """
+    Plugins.instance().register(TypedConfigSource)
+    Plugins.instance().register(ShippedConfiguration)
+    OmegaConf.register_new_resolver("sandbox_model", _sandbox_model, replace=True)
+    if config_dir is None:
+        return []
+    if not config_dir.is_dir():
+        raise ConfigurationError(f"--config-dir: there is no folder {config_dir}")
+    return [f"hydra.searchpath=['{_SCHEME}://{config_dir.resolve()}']"]
+
+
+def compose(
+    command: str, overrides: Sequence[str] = (), *, config_dir: Path | None = None
+) -> DictConfig:
+    """The configuration that a command gets.
+
+    Example:
+        >>> compose("search", ["search=beam", "search.num_beams=8"]).search.num_beams
+        8
+    """
+    further = prepare(config_dir)
+    with hydra.initialize(config_path=None, version_base="1.3"):
+        return hydra.compose(command, [*further, *overrides])
+
+
+def options(config_dir: Path | None = None) -> dict[str, list[str]]:
+    """The groups of the configuration, and the options of each."""
+    found: dict[str, set[str]] = {}
+    for folder in (_shipped(), *([config_dir] if config_dir else [])):
+        for path in folder.glob("*/*.yaml"):
+            found.setdefault(path.parent.name, set()).add(path.stem)
+    return {group: sorted(names) for group, names in sorted(found.items())}
+
+
+def typed_nodes(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, type, DictConfig]]:
+    """The parts of a configuration that have a schema: dotted name, dataclass, values."""
+    values = cast("Mapping[str, object]", OmegaConf.to_container(config))
+    cls = _dataclass(values)
+    if cls is not None:
+        yield prefix, cls, config
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from typed_nodes(config[key], f"{prefix}.{key}" if prefix else key)
+
+
+def _sandbox_model(name: str) -> str:
+    """The folder of a model that is shipped: base, policy, prm or judge."""
+    return str(resources.files("prm_search").joinpath("sandbox", "models", name))
+
+
+def _shipped() -> Path:
+    return Path(str(resources.files("conf")))
+
+
+def _typed(values: Any) -> Any:
+    """The same values, each mapping with a `_target_` backed by the schema of its class."""
+    if isinstance(values, list):
+        return [_typed(value) for value in cast("list[object]", values)]
+    if not isinstance(values, dict):
+        return values
+    typed = {key: _typed(value) for key, value in cast("dict[str, object]", values).items()}
+    cls = _dataclass(typed)
+    if cls is None:
+        return typed
+    own = {key: value for key, value in typed.items() if key not in _NO_FIELDS}
+    node = OmegaConf.merge(OmegaConf.structured(schema_of(cls)), own)
+    with open_dict(cast("DictConfig", node)):
+        node.update({key: value for key, value in typed.items() if key in _NO_FIELDS})
+    return node
+
+
+def _dataclass(values: Mapping[str, object]) -> type | None:
+    """The dataclass that a mapping names; None if it names none, or one not installed."""
+    target = values.get(TARGET)
+    if not isinstance(target, str):
+        return None
+    try:
+        found = pydoc.locate(target)
+    except pydoc.ErrorDuringImport:
+        return None
+    return found if isinstance(found, type) and is_dataclass(found) else None
