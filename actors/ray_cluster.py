@@ -51,7 +51,6 @@ class RayCluster:
         default_factory=dict[Role, PooledEngine], init=False, repr=False
     )
     _reserved: list[Placement] = field(default_factory=list[Placement], init=False, repr=False)
-    _connecting: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
     _connections: list[object] = field(default_factory=list[object], init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +78,7 @@ class RayCluster:
             Role.PRM: self.prm,
             Role.JUDGE: self.judge,
         }[role]
-        await self._connect()
+        self._connect()
         self._reserve(role, placement)
         pool = Pool(
             [RayReplica(factory, placement) for _ in range(placement.replicas)],
@@ -99,7 +98,7 @@ class RayCluster:
         self._reserved.clear()
         while self._connections:
             self._connections.pop()
-            await asyncio.to_thread(ray.shutdown)
+            ray.shutdown()
 
     async def __aenter__(self) -> RayCluster:
         return self
@@ -112,17 +111,16 @@ class RayCluster:
     ) -> None:
         await self.close()
 
-    async def _connect(self) -> None:
-        async with self._connecting:
-            if ray.is_initialized():
-                return  # by our first launch, or by whoever uses this cluster
-            try:
-                context = await asyncio.to_thread(self._initialize)
-            except (ConnectionError, RuntimeError) as error:
-                raise EngineError(
-                    f"cannot use Ray at {self.address or 'this machine'}: {error}"
-                ) from error
-            self._connections.append(context)
+    def _connect(self) -> None:
+        if ray.is_initialized():
+            return  # by our first launch, or by whoever uses this cluster
+        # Not in another thread: the kernel ends Ray's processes with the thread that began them.
+        try:
+            self._connections.append(self._initialize())
+        except (ConnectionError, RuntimeError) as error:
+            raise EngineError(
+                f"cannot use Ray at {self.address or 'this machine'}: {error}"
+            ) from error
 
     def _initialize(self) -> object:
         if self.address is not None:
