@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from prm_search.errors import ConfigurationError, GradingError
+from prm_search.errors import ConfigurationError, EngineError, GradingError
 from prm_search.grading.extraction import AnswerPattern, extract_answer
 from prm_search.grading.normalization import clean, normalize, same_words
 from prm_search.grading.pool import Comparison, WorkerPool
@@ -76,6 +76,7 @@ class MathGrader:
         self._pool: WorkerPool | None = None
         self._pool_owner = 0  # process id
         self._submit: Callable[[str, str], Future[Comparison]]
+        self._forget: Callable[[], None]
 
     def __reduce__(self) -> tuple[type[MathGrader], tuple[GraderSettings]]:
         return MathGrader, (self.settings,)
@@ -100,13 +101,18 @@ class MathGrader:
 
         Raises:
             GradingError: if it cannot be told; counted in `ungradable`.
+            EngineError: if no process can be started, whatever the answers.
         """
         result = self._compare_strings(first, second)
         if result is None:
             # The order does not matter, so both orders share one entry of the cache.
             future = self._future(*sorted((clean(first), clean(second))))
             # The cache shares the future: one caller that is cancelled must not cancel it.
-            result = await asyncio.shield(asyncio.wrap_future(future))
+            try:
+                result = await asyncio.shield(asyncio.wrap_future(future))
+            except EngineError:
+                self._forget()
+                raise
         if result in (Comparison.equal, Comparison.different):
             return result is Comparison.equal
         with self._lock:
@@ -122,7 +128,10 @@ class MathGrader:
         )
 
     def close(self) -> None:
-        """End the processes. They are started again if needed."""
+        """End the processes. They are started again if needed.
+
+        Comparisons under way are finished first; calls that still wait for theirs are cancelled.
+        """
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None and self._pool_owner == os.getpid():
@@ -153,7 +162,8 @@ class MathGrader:
                     max_memory_mib=self.settings.max_memory_mib,
                 )
                 self._pool_owner = os.getpid()
-                self._submit = lru_cache(maxsize=self.settings.cache_size)(self._pool.submit)
+                remembering = lru_cache(maxsize=self.settings.cache_size)(self._pool.submit)
+                self._submit, self._forget = remembering, remembering.cache_clear
             return self._submit(first, second)
 
 

@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 
-from prm_search.errors import GradingError
+from prm_search.errors import EngineError
 
 
 class Comparison(StrEnum):
@@ -46,7 +46,7 @@ class Worker:
         """Start the process and wait until it is ready.
 
         Raises:
-            GradingError: if it cannot be started.
+            EngineError: if it cannot be started.
         """
         program = str(Path(__file__).with_name("worker.py"))
         # -P: its own folder must not shadow installed modules. A process group of its own:
@@ -60,11 +60,11 @@ class Worker:
                 process_group=0,
             )
         except OSError as error:
-            raise GradingError(f"the grading process could not start: {error}") from error
+            raise EngineError(f"the grading process could not start: {error}") from error
         greeting = self._read_line()
         if greeting != "ready":
             self.close()
-            raise GradingError(
+            raise EngineError(
                 f"the grading process could not start: {greeting or 'it died at once'}; "
                 "check that math-verify[antlr4_9_3] is installed"
             )
