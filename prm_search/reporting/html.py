@@ -28,8 +28,15 @@ REPORT = "report.html"
 NUM_COLORS = 8
 """The page defines `--series-0` to `--series-7`; further methods begin again."""
 
-_PARTS = ("engine", "policy", "prm", "judge", "search", "data", "cluster", "budget")
-_NAMES = ("model", "name", "path", "_target_")
+_PARTS = {
+    "policy": ("policy.model",),
+    "PRM": ("prm.model",),
+    "judge": ("judge.model",),
+    "data": ("data.path", "data.name", "data._target_"),
+    "engine": ("engine.generator._target_",),
+    "cluster": ("cluster._target_",),
+}
+"""What the head of the page shows, and where in the configuration it may stand."""
 _SCRIPTS = ("page.js", "layout.js", "drawing.js", "viewer.js")
 
 
@@ -103,18 +110,23 @@ def _source(environment: Environment, name: str) -> str:
 
 def _parts(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the run was put together from, in a word each."""
-    found = [(name, _word(config.get(name))) for name in _PARTS]
-    return [(name, word) for name, word in found if word]
+    found: list[tuple[str, str]] = []
+    for part, places in _PARTS.items():
+        for place in places:
+            value = _lookup(config, place.split("."))
+            if isinstance(value, str):
+                # A class by its name; a path of this machine or owner/name by its last two parts.
+                is_class = place.endswith("_target_")
+                word = value.rpartition(".")[2] if is_class else "/".join(Path(value).parts[-2:])
+                found.append((part, word))
+                break
+    return found
 
 
-def _word(part: object) -> str:
-    if not isinstance(part, Mapping):
-        return "" if part is None else str(part)
-    values = cast("Mapping[str, object]", part)
-    word = next((str(values[name]) for name in _NAMES if values.get(name)), "")
-    if word == values.get("_target_"):
-        return word.rsplit(".", 1)[-1]
-    return "/".join(Path(word).parts[-2:])  # a path of this machine, or owner/name of the Hub
+def _lookup(node: object, names: Sequence[str]) -> object:
+    for name in names:
+        node = cast("Mapping[str, object]", node).get(name) if isinstance(node, Mapping) else None
+    return node
 
 
 def _scale(rows: Sequence[MethodSummary]) -> Callable[[float], float]:
