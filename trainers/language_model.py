@@ -107,9 +107,7 @@ def train(
     )
     model.train()
     with Progress(*columns) as progress:
-        task = progress.add_task(
-            description, total=settings.num_steps, loss=float("nan"), rate=0.0
-        )
+        task = progress.add_task(description, total=settings.num_steps, loss=float("nan"), rate=0.0)
         started = time.monotonic()
         average = math.nan
         for step in range(1, settings.num_steps + 1):

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+from torch import nn
+from transformers import AutoTokenizer, GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from prm_search.judging.sandbox import render
@@ -26,14 +27,15 @@ from prm_search.sandbox.problems import Split, draw_split_world
 from prm_search.sandbox.solutions import RIGHT, Flaws, write_solution
 from prm_search.sandbox.wording import STEP_SEPARATOR, write_problem
 from prm_search.seeds import derive_seed
+from prm_search.tokens import question_tokens, text_tokens
 from trainers.language_model import Batch, OptimizerSettings, pad, response_loss, train
-from trainers.tokenizer import END, train_tokenizer
+from trainers.tokenizer import END, PAD, train_tokenizer
 
 POLICY_FLAWS = Flaws(misconception_share=0.58, slip_probability=0.015)
 JUDGED_FLAWS = Flaws(misconception_share=0.5, slip_probability=0.06)
 """The judge must see many errors of each kind to learn what to look for."""
 
-_TYPICAL_LENGTH = {1: 110, 2: 165, 3: 235, 4: 290, 5: 390}
+_TYPICAL_LENGTH = {1: 100, 2: 145, 3: 205, 4: 255, 5: 340}
 """Level -> tokens of a problem with its solution; batches hold equal numbers of tokens."""
 
 
@@ -72,8 +74,8 @@ def _critique(rng: random.Random, level: int) -> tuple[str, str]:
 RECIPES = {
     "base": Recipe(
         example=_solution(RIGHT),
-        optimizer=OptimizerSettings(num_steps=2000),
-        curriculum=((0, (1, 2)), (400, (1, 2, 3)), (600, (1, 2, 3, 4, 5, 5))),
+        optimizer=OptimizerSettings(num_steps=1600),
+        curriculum=((0, (1, 2)), (300, (1, 2, 3)), (450, (1, 2, 3, 4, 5, 5))),
     ),
     "policy": Recipe(
         example=_solution(POLICY_FLAWS),
@@ -130,16 +132,10 @@ def batches(
         examples = [
             recipe.example(rng, level) for _ in range(max(1, int(recipe.tokens_per_step / length)))
         ]
-        prompts = [
-            tokenizer.apply_chat_template([{"role": "user", "content": user}], tokenize=False)
-            for user, _ in examples
-        ]
-        prompt_ids = tokenizer(prompts)["input_ids"]
-        response_ids = tokenizer([response for _, response in examples])["input_ids"]
-        rows = [
-            ([*prompt, *response, end_id], len(prompt))
-            for prompt, response in zip(prompt_ids, response_ids, strict=True)
-        ]
+        rows: list[tuple[list[int], int]] = []
+        for user, response in examples:
+            prompt = question_tokens(tokenizer, user, system_prompt=None)
+            rows.append(([*prompt, *text_tokens(tokenizer, response), end_id], len(prompt)))
         return pad(rows, pad_id, device)
 
     return batch
@@ -161,14 +157,15 @@ def main() -> None:
     torch.manual_seed(derive_seed(arguments.seed, "weights"))
     if arguments.start is None:
         tokenizer = new_tokenizer(arguments.seed)
-        model = new_model(math_multiple(len(tokenizer)))
+        model = new_model(round_up(len(tokenizer)))
     else:
         tokenizer = AutoTokenizer.from_pretrained(arguments.start)
-        model = AutoModelForCausalLM.from_pretrained(
+        model = Qwen2ForCausalLM.from_pretrained(
             arguments.start, dtype=torch.float32, attn_implementation="eager"
         )
-    model = model.to(device)
+    nn.Module.to(model, device)
     next_batch = batches(recipe, tokenizer, arguments.seed, device)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     train(
         model,
         loss_of=lambda step: response_loss(model, next_batch(step)),
@@ -179,18 +176,20 @@ def main() -> None:
     print(f"written to {arguments.out}")
 
 
-def math_multiple(size: int, of: int = 64) -> int:
+def round_up(size: int, of: int = 64) -> int:
     """The smallest multiple of `of` that is at least `size`."""
     return -(-size // of) * of
 
 
 def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a checkpoint that stock Transformers and vLLM load: bf16 safetensors."""
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.config.eos_token_id = tokenizer.eos_token_id
-    model.config.pad_token_id = tokenizer.pad_token_id
+    end_id, pad_id = (tokenizer.convert_tokens_to_ids(token) for token in (END, PAD))
+    assert isinstance(end_id, int) and isinstance(pad_id, int)
+    model.config.eos_token_id, model.config.pad_token_id = end_id, pad_id
     model.config.bos_token_id = None
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.generation_config = GenerationConfig.from_model_config(model.config)
+    nn.Module.to(model, torch.bfloat16)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

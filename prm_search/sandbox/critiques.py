@@ -3,8 +3,8 @@ r"""Critiques of sandbox solutions, as the sandbox judge learns to write them.
 One line per step: its 0-based index, what a right step would say, and a verdict. The critique
 stops at the first wrong step and ends in its index, or -1 if every step is right.
 
-    0: Ann has 12 and 12+7=19, so Ben has 19. Right
-    1: Ben has 19 and 19-4=15, so Cat has 15. Wrong
+    0: Ann=12 and 12+7=19, so Ben=19. Right
+    1: Ben=19 and 19-4=15, so Cat=15. Wrong
     \boxed{1}
 """
 
@@ -31,7 +31,7 @@ def write_critique(prompt: str, steps: Sequence[str]) -> str:
         claim = read_step(text)
         quantity = world.find(claim.name) if claim else None
         if read_answer(text) is not None:
-            expected = f"{world.asked} has {known.get(world.asked)}."
+            expected = f"{world.asked}={known.get(world.asked)}."
         elif claim is None or quantity is None or quantity.kind is None:
             expected = "This cannot be read."
         elif any(name not in known for name in quantity.operands):

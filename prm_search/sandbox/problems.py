@@ -61,4 +61,3 @@ def draw_problems(
                 metadata={"level": level, "oracle": "sandbox"},
             )
     return list(problems.values())
-

@@ -60,9 +60,7 @@ def right_claim(quantity: Quantity, known: dict[str, int]) -> Claim:
     return _carry_out(quantity, operands, right_symbol(quantity))
 
 
-def _carry_out(
-    quantity: Quantity, operands: tuple[tuple[str, int], ...], symbol: str
-) -> Claim:
+def _carry_out(quantity: Quantity, operands: tuple[tuple[str, int], ...], symbol: str) -> Claim:
     left = operands[0][1]
     right = operands[1][1] if len(operands) == 2 else quantity.constant
     assert right is not None

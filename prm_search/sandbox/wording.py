@@ -1,7 +1,7 @@
 r"""Sandbox text: problems and solution steps, written and read.
 
-Problem:  Some friends count shells. Ann has 12. Ben gets 7 more than Ann. How many shells does Ben have?
-Step:     Ben: Ann has 12 and 12+7=19, so Ben has 19.
+Problem:  Some friends count coins. Ann=12. Ben gets 7 more than Ann. How many coins does Ben have?
+Step:     Ben: Ann=12 and 12+7=19, so Ben=19.
 Last:     The answer is \boxed{19}.
 
 Each sentence form is defined once as a template, and its pattern is derived from the template.
@@ -17,7 +17,7 @@ from prm_search.sandbox.world import ITEMS, SYMBOLS, Kind, Quantity, World
 STEP_SEPARATOR = "\n\n"
 
 _SENTENCES = {
-    None: "{name} has {constant}",
+    None: "{name}={constant}",
     Kind.MORE: "{name} gets {constant} more than {first}",
     Kind.FEWER: "{name} gets {constant} fewer than {first}",
     Kind.TIMES: "{name} gets {constant} times as many as {first}",
@@ -103,25 +103,25 @@ class Claim:
     """The value that the step ends on."""
 
 
-_OPERAND = r"([A-Z][a-z]+) has (\d{1,4})"
+_OPERAND = r"([A-Z][a-z]+)=(\d{1,4})"
 _STEP = re.compile(
     rf"(?P<name>[A-Z][a-z]+): (?P<operands>{_OPERAND}(?:, {_OPERAND})?) and "
     r"(?:(?P<left>\d{1,4})(?P<symbol>[-+*%])(?P<right>\d{1,4})=|the (?P<word>larger|smaller) is )"
-    r"(?P<result>-?\d{1,4}), so (?P<again>[A-Z][a-z]+) has (?P<conclusion>-?\d{1,4})\."
+    r"(?P<result>-?\d{1,4}), so (?P<again>[A-Z][a-z]+)=(?P<conclusion>-?\d{1,4})\."
 )
 _ANSWER = re.compile(r"The answer is \\boxed\{(?P<answer>-?\d{1,4})\}\.")
 
 
 def write_step(claim: Claim) -> str:
     """The step that makes the claim, without separator."""
-    operands = ", ".join(f"{name} has {value}" for name, value in claim.operands)
+    operands = ", ".join(f"{name}={value}" for name, value in claim.operands)
     left, right = claim.numbers
     working = (
         f"{left}{claim.symbol}{right}={claim.result}"
         if claim.symbol in "+-*%"
         else f"the {claim.symbol} is {claim.result}"
     )
-    return f"{claim.name}: {operands} and {working}, so {claim.name} has {claim.conclusion}."
+    return f"{claim.name}: {operands} and {working}, so {claim.name}={claim.conclusion}."
 
 
 def read_step(text: str) -> Claim | None:

@@ -92,7 +92,9 @@ def compute(symbol: str, left: int, right: int) -> int:
         case "smaller":
             return min(left, right)
         case _:
-            raise ValueError(f"unknown operation {symbol!r}; known: {sorted(set(SYMBOLS.values()))}")
+            raise ValueError(
+                f"unknown operation {symbol!r}; known: {sorted(set(SYMBOLS.values()))}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +164,8 @@ def draw_world(rng: random.Random, level: int, *, trap_probability: float = 0.7)
     Args:
         rng: the only source of randomness.
         level: 1 to 5.
-        trap_probability: chance in [0, 1] of a trap wording: one chance in levels 1 and 2, two above.
+        trap_probability: chance in [0, 1] of a trap wording; one chance in levels 1 and 2,
+            two above.
 
     Raises:
         ValueError: if the level is unknown.
