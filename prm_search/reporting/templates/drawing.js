@@ -14,7 +14,7 @@ function scoreColor(score) {
 // The answer that a step states, for the label of a leaf.
 function statedAnswer(text) {
   const found = [...text.matchAll(/\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}/g)];
-  return found.length ? found.at(-1)[1] : null;
+  return found.length ? found.at(-1)[1].replace(/\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}/g, "$1/$2").trim() : null;
 }
 
 function crossAt(x, y, size) {
@@ -69,10 +69,10 @@ function drawTree(tree, { verdicts, texts, reference, showPruned, selected, widt
     node.append(make("title", {}, id === 0 ? "the problem" : text));
     svg.append(node);
     const answer = hasChildren.has(id) ? null : statedAnswer(text);
-    if (answer !== null) {
-      const room = places.get(id).column === columns ? 14 : Math.max(3, Math.floor((columnWidth - 26) / 6.5));
-      const label = answer.length > room ? `${answer.slice(0, room - 1)}…` : answer;
-      const isReference = reference !== null && answer.trim() === reference.trim();
+    const isLast = places.get(id).column === columns;
+    if (answer !== null && (isLast || answer.length <= (columnWidth - 26) / 6.5)) {
+      const label = answer.length > 14 ? `${answer.slice(0, 13)}…` : answer;
+      const isReference = reference !== null && answer === statedAnswer(`\\boxed{${reference}}`);
       svg.append(make("text", { class: `leaf ${isReference ? "reference" : ""}`, x: x(id) + radius + 7, y: y(id) + 4 }, label));
     }
   }
