@@ -15,7 +15,8 @@ _IMPORT_EVERYTHING = """
 import importlib, pkgutil, sys
 import prm_search
 for module in pkgutil.walk_packages(prm_search.__path__, "prm_search."):
-    importlib.import_module(module.name)
+    if not module.name.endswith(".__main__"):
+        importlib.import_module(module.name)
 forbidden = {
     "accelerate", "actors", "conf", "datasets", "deepspeed", "peft", "pyarrow", "ray", "torch",
     "trainers", "transformers", "trl", "vllm",
