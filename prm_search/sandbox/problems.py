@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from prm_search.data.loaded import Loaded
+from prm_search.errors import ConfigurationError
 from prm_search.sandbox.wording import write_problem
-from prm_search.sandbox.world import World, draw_world
+from prm_search.sandbox.world import LEVELS, World, draw_world
 from prm_search.seeds import derive_seed
 from prm_search.types import Problem
 
@@ -61,3 +64,29 @@ def draw_problems(
                 metadata={"level": level, "oracle": "sandbox"},
             )
     return list(problems.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SandboxProblems:
+    """A data set of sandbox problems."""
+
+    split: Split = Split.test
+    """The splits have no problem in common."""
+    num_problems: int = 200
+    """Problems to draw; the levels take turns."""
+    levels: list[int] = field(default_factory=lambda: list(LEVELS))
+    """1 (two or three operations) to 5 (ten to twelve)."""
+    seed: int = 0
+    """Which problems are drawn. Not the seed of the search."""
+
+    def __post_init__(self) -> None:
+        if self.num_problems < 1:
+            raise ConfigurationError(f"num_problems must be at least 1, not {self.num_problems}")
+        unknown = sorted(set(self.levels) - set(LEVELS))
+        if unknown or not self.levels:
+            raise ConfigurationError(f"levels must be some of {list(LEVELS)}, not {self.levels}")
+
+    def load(self) -> Loaded:
+        """Draw the problems."""
+        problems = draw_problems(self.split, self.num_problems, self.levels, self.seed)
+        return Loaded(problems=tuple(problems), set_aside=())
