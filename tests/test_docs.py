@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import runpy
+import shlex
 from pathlib import Path
 
 import pytest
+
+from prm_search.composition import compose
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
@@ -29,6 +32,18 @@ def test_python_examples_run(page: str, tmp_path: Path) -> None:
     script = tmp_path / "example.py"
     script.write_text("\n".join(blocks))
     runpy.run_path(str(script))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+def test_command_lines_compose(page: str) -> None:
+    text = (ROOT / page).read_text().replace("\\\n", " ")
+    lines = re.findall(r"^prm-search search (.*)", text, re.MULTILINE)
+    commands = [shlex.split(line, comments=True) for line in lines if "…" not in line]
+    assert commands
+    for command in commands:
+        settings = [part.split(",")[0] for part in command if not part.startswith("-")]
+        if settings:
+            compose("search", settings)
 
 
 def test_every_search_has_its_row() -> None:
