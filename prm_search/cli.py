@@ -16,6 +16,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -82,7 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"prm-search: there is no command {name!r}{hint}\n", file=sys.stderr)
         print(_overview(), file=sys.stderr)
         return USAGE
-    return COMMANDS[name].run(rest)
+    try:
+        return COMMANDS[name].run(rest)
+    except PrmSearchError as error:
+        return _complain(error, shows_traceback=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,8 +158,7 @@ def _run_with_hydra(
         base = Path(config.run_dir)
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             base = Path(HydraConfig.get().sweep.dir)
-            chosen = [item for item in HydraConfig.get().overrides.task if item not in overrides]
-            config.run_dir = str(base / ",".join(chosen).replace("/", "_"))
+            config.run_dir = str(base / _folder(HydraConfig.get().overrides.task, overrides))
         again = [item for item in arguments if not item.startswith("run_dir=")]
         line = shlex.join(["prm-search", description.command, *again, f"run_dir={base}"])
         try:
@@ -188,6 +191,14 @@ def _run_with_hydra(
     finally:
         sys.argv = arguments_before
     return max(codes, default=OK)
+
+
+def _folder(chosen: Sequence[str], given: Sequence[str]) -> str:
+    """The name of the folder of one combination of a multirun: what was varied."""
+    parsed = OverridesParser.create().parse_overrides(list(given))
+    swept = {item.get_key_element() for item in parsed if item.is_sweep_override()}
+    varied = [item for item in chosen if item.partition("=")[0] in swept]
+    return ",".join(varied).replace("/", "_")
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

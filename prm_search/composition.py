@@ -20,14 +20,15 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from prm_search.config import TARGET, schema_of
+from prm_search import resolvers
+from prm_search.config import PARTIAL, TARGET, schema_of
 from prm_search.errors import ConfigurationError
 
 _SCHEME = "typed"
-_NO_FIELDS = ("_partial_", "defaults", "hydra")
+_NO_FIELDS = ("defaults", "hydra")
 """Keys that a mapping in a YAML file may have beside the fields of its dataclass."""
 
 
@@ -76,7 +77,7 @@ def prepare(config_dir: Path | None = None) -> list[str]:
     """
     Plugins.instance().register(TypedConfigSource)
     Plugins.instance().register(ShippedConfiguration)
-    OmegaConf.register_new_resolver("sandbox_model", _sandbox_model, replace=True)
+    resolvers.register()
     if config_dir is None:
         return []
     if not config_dir.is_dir():
@@ -118,11 +119,6 @@ def typed_nodes(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, typ
             yield from typed_nodes(config[key], f"{prefix}.{key}" if prefix else key)
 
 
-def _sandbox_model(name: str) -> str:
-    """The folder of a model that is shipped: base, policy, prm or judge."""
-    return str(resources.files("prm_search").joinpath("sandbox", "models", name))
-
-
 def _shipped() -> Path:
     return Path(str(resources.files("conf")))
 
@@ -138,16 +134,24 @@ def _typed(values: Any) -> Any:
     if cls is None:
         return typed
     own = {key: value for key, value in typed.items() if key not in _NO_FIELDS}
-    node = OmegaConf.merge(OmegaConf.structured(schema_of(cls)), own)
+    schema = OmegaConf.structured(schema_of(cls))
+    for key, value in own.items():
+        if isinstance(value, DictConfig) and key in schema:
+            schema[key] = MISSING  # whatever class it is of, it stands in for the default
+    node = OmegaConf.merge(schema, own)
     with open_dict(cast("DictConfig", node)):
         node.update({key: value for key, value in typed.items() if key in _NO_FIELDS})
     return node
 
 
 def _dataclass(values: Mapping[str, object]) -> type | None:
-    """The dataclass that a mapping names; None if it names none, or one not installed."""
+    """The dataclass that a mapping names; None if it names none, or one not installed.
+
+    Engines are marked by `_partial_`. They are not looked at here: importing one can take many
+    seconds, and is left to the process that runs it.
+    """
     target = values.get(TARGET)
-    if not isinstance(target, str):
+    if not isinstance(target, str) or values.get(PARTIAL):
         return None
     try:
         found = pydoc.locate(target)

@@ -20,6 +20,7 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 import omegaconf
 
 TARGET = "_target_"
+PARTIAL = "_partial_"
 
 
 @cache

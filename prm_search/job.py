@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from typing import Any, Protocol, cast
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prm_search.budget import Budget, Role
 from prm_search.composition import options, typed_nodes
-from prm_search.config import TARGET, field_docs
+from prm_search.config import PARTIAL, TARGET, field_docs
 from prm_search.data import ProblemLoader
-from prm_search.errors import ConfigurationError, PrmSearchError
+from prm_search.errors import ConfigurationError, EngineError, PrmSearchError
 from prm_search.grading import GraderSettings
 from prm_search.protocols import SearchAlgorithm
 
@@ -45,6 +46,26 @@ class Cluster(Protocol):
     async def close(self) -> None:
         """Stop all engines."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFactory:
+    """Makes an engine, and imports what it needs only then, in the process where it runs."""
+
+    target: str
+    """Dotted name of the class."""
+    arguments: Mapping[str, object]
+
+    def __call__(self) -> Engine:
+        """Make the engine.
+
+        Raises:
+            EngineError: if what it needs is not installed.
+        """
+        try:
+            return cast("Engine", get_class(self.target)(**self.arguments))
+        except ImportError as error:
+            raise EngineError(f"{self.target} cannot be imported: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,13 +148,15 @@ def search_job(config: DictConfig, *, name: str) -> SearchJob:
         methods = {name: cast("SearchAlgorithm", _build(config, "search"))}
     if not methods:
         raise ConfigurationError("there is nothing to run; give search=… or methods")
-    if not any(needs_scorer(algorithm) for algorithm in methods.values()):
-        config.engine.scorer = None
-    parts = ("engine", "cluster", "data", "budget", "grader")
-    _require_complete(config, *parts, "run_dir")
+    roles = ["generator"]
+    if any(needs_scorer(algorithm) for algorithm in methods.values()):
+        roles.append("scorer")
+    parts = ("cluster", "data", "budget", "grader")
+    _require_complete(config, *(f"engine.{role}" for role in roles), *parts, "run_dir")
     built = cast("dict[str, Any]", {part: _build(config, part) for part in parts})
     return SearchJob(
         **built,
+        engine=Engines(**{role: _factory(config.engine[role], role) for role in roles}),
         methods=methods,
         seed=config.seed,
         max_in_flight=config.max_in_flight,
@@ -162,6 +185,8 @@ def _plain(config: DictConfig, key: str) -> object:
 
 def _build(config: DictConfig, name: str) -> object:
     try:
+        if not isinstance(config[name], (DictConfig, ListConfig)):
+            return config[name]
         return instantiate(config[name], _convert_="all")
     except InstantiationException as error:
         cause: BaseException = error
@@ -174,9 +199,26 @@ def _build(config: DictConfig, name: str) -> object:
         raise ConfigurationError(" ".join(str(error).split())) from error
 
 
+def _factory(config: DictConfig, name: str) -> EngineFactory:
+    target = str(config.get(TARGET))
+    if not config.get(PARTIAL) or find_spec(target.rpartition(".")[0]) is None:
+        raise ConfigurationError(
+            f"engine.{name}: {target!r} is no class of an engine; give its dotted name as "
+            f"{TARGET}, and {PARTIAL}: true"
+        )
+    arguments = {
+        str(key): _build(config, str(key)) for key in config if key not in (TARGET, PARTIAL)
+    }
+    return EngineFactory(target=target, arguments=arguments)
+
+
 def _require_complete(config: DictConfig, *parts: str) -> None:
     """Refuse values that must be given, in some parts and what these refer to."""
-    missing = dict.fromkeys(name for part in parts for name in _missing(config, part))
+    missing: dict[str, None] = {}
+    for part in parts:
+        parent, _, key = part.rpartition(".")
+        node = OmegaConf.select(config, parent) if parent else config
+        missing |= dict.fromkeys(_missing(node, key, f"{parent}." if parent else ""))
     if missing:
         docs = _docs(config)
         groups = options()

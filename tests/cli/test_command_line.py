@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prm_search.cli import main
+
+FAKES = str(Path(__file__).parents[1] / "controller/conf")
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["search", "--config-dir", FAKES, "engine=fake", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("prm-search: ")
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("search=beem", "did you mean 'beam'?"),
+        ("data=math50", "did you mean 'math500'?"),
+        ("serch=beam", "did you mean 'search'?"),
+        ("search.num_beems=3", "did you mean 'search.num_beams'?"),
+        ("num_beams=3", "did you mean 'search.num_beams'?"),
+        ("polcy.model=x", "did you mean 'policy.model'?"),
+        ("policy.modle=x", "did you mean 'policy.model'?"),
+        ("cluster.policy.replica=2", "did you mean 'cluster.policy.replicas'?"),
+        ("max_inflight=3", "did you mean 'max_in_flight'?"),
+        ("search.aggregation=mim", "did you mean 'min'?"),
+    ],
+)
+def test_a_misspelt_name_gives_the_nearest_one(
+    capsys: pytest.CaptureFixture[str], wrong: str, meant: str
+) -> None:
+    assert meant in fails(capsys, wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("search.num_beams=many", "search.num_beams=many: value 'many' of type 'str'"),
+        ("seed=x", "seed=x: value 'x'"),
+        ("search.selection=best", "expected one of [argmax, weighted, majority]"),
+        ("search=nothing", "Valid: beam, best_of_n, dvts"),
+        ("search.num_beams=1,2", "--multirun"),
+    ],
+)
+def test_an_ill_typed_value_fails_before_anything_starts(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in fails(capsys, wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_missing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "cluster=inprocess"]) == 2
+    error = capsys.readouterr().err
+    assert "policy.model is not set" in error
+    assert "data is not set" in error
+
+
+def test_a_sweep_with_a_mistake_in_one_value_starts_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    message = fails(capsys, "--multirun", "search=majority,beem", "run_dir=sweep")
+    assert "did you mean 'beam'?" in message
+    assert not list(tmp_path.glob("**/records.jsonl"))
+
+
+def test_debug_shows_where_an_error_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "search=beem", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_configuration_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "--cfg", "job", "search=dvts"]) == 0
+    shown = capsys.readouterr().out
+    assert "num_subtrees: 4" in shown
+    assert "hydra" not in shown
+
+
+def test_help_names_groups_settings_types_defaults_and_meanings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["search", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "prm-search search experiment=demo" in text
+    assert "weighted_best_of_n" in text
+    assert "search.num_beams: int = 16" in text
+    assert "Samples drawn at each depth, in all." in text
+    assert "policy.model: str = ??? (must be given)" in text
+    assert "search.aggregation: min, product, last or mean = product" in text
+    assert "budget.max_generated_tokens: int or null = null" in text
+
+
+def test_help_follows_the_options_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "search=dvts", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "search.num_subtrees: int = 4" in text
+    assert "num_beams: int" not in text
+
+
+def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "report" in capsys.readouterr().out
+    assert main(["serch"]) == 2
+    assert "did you mean 'search'?" in capsys.readouterr().err
+
+
+def test_a_report_of_no_run_is_a_clear_error(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["report", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert "holds no run" in error
+    assert "Traceback" not in error
