@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from prm_search.errors import ConfigurationError
@@ -24,7 +23,7 @@ class Tokenizer(Protocol):
 
     def apply_chat_template(
         self,
-        conversation: Sequence[dict[str, str]],
+        conversation: list[dict[str, str]],
         *,
         tokenize: bool = ...,
         add_generation_prompt: bool = ...,

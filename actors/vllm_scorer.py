@@ -1,0 +1,143 @@
+"""A PRM served by vLLM, which computes no prefix twice.
+
+vLLM keeps the keys and values of prefixes but gives no output for what it did not compute. So
+the scores of earlier steps are kept here, and a request ends exactly at the newest step that
+has no score.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+
+from actors.prompting import load_tokenizer
+from actors.score_cache import ScoreCache
+from actors.vllm_engine import PooledRows, VllmEngine, VllmOptions
+from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
+from prm_search.prms.prm import Prm
+from prm_search.prms.rendering import RenderedSolution, render
+from prm_search.types import Failure, Scoring, StepScores, Trajectory, Usage
+
+
+class VllmScorer:
+    """A scorer.
+
+    Attributes:
+        num_recomputed: requests that had to be computed again in full, because a score was
+            needed at a position that vLLM had cached.
+    """
+
+    def __init__(self, *, prm: Prm, options: VllmOptions | None = None) -> None:
+        self._prm = prm
+        self._options = options or VllmOptions()
+        self._scores = ScoreCache()
+        self.num_recomputed = 0
+
+    async def start(self) -> None:
+        """Load the model.
+
+        Raises:
+            EngineError: if it cannot be loaded.
+        """
+        self._engine = await VllmEngine.start(
+            self._prm.model,
+            is_pooling=True,
+            dtype=self._prm.dtype,
+            max_model_len=self._prm.max_model_len,
+            options=self._options,
+        )
+        tokenizer, family = load_tokenizer(self._prm.model), self._prm.family
+        self._question = lru_cache(maxsize=4096)(
+            partial(family.question, tokenizer, system_prompt=self._prm.system_prompt)
+        )
+        self._step = lru_cache(maxsize=65536)(partial(family.step, tokenizer))
+
+    async def close(self) -> None:
+        """End the engine."""
+        await self._engine.close()
+
+    async def score(self, trajectories: Sequence[Trajectory]) -> Scoring:
+        """Score every step of each trajectory.
+
+        Raises:
+            EngineError: if the engine failed. A trajectory that cannot be scored gives a
+                Failure in its place instead.
+        """
+        scored = await asyncio.gather(*map(self._score, trajectories))
+        return Scoring(
+            scores=tuple(scores for scores, _ in scored),
+            usage=sum((usage for _, usage in scored), start=Usage()),
+        )
+
+    async def _score(self, trajectory: Trajectory) -> tuple[StepScores | Failure, Usage]:
+        started = time.perf_counter()
+        usage = Usage()
+        try:
+            solution = self._render(trajectory)
+
+            async def compute(keys: Sequence[bytes]) -> dict[bytes, float]:
+                nonlocal usage
+                scores, spent = await self._compute(solution, keys)
+                usage += spent
+                return scores
+
+            if self._options.reuse_prefixes:
+                values = await self._scores.get(solution.keys, compute)
+            else:
+                values = list((await compute(solution.keys)).values())
+            scores = StepScores(values=tuple(values))
+        except (ContextLengthError, EmptyStepError, ScoringError) as error:
+            scores = Failure.of(error)
+        return scores, replace(usage, seconds=time.perf_counter() - started)
+
+    def _render(self, trajectory: Trajectory) -> RenderedSolution:
+        solution = render(
+            self._question(trajectory.problem.prompt),
+            [self._step(step.text) for step in trajectory.steps],
+        )
+        if len(solution.token_ids) > self._engine.max_model_len:
+            raise ContextLengthError(
+                len(solution.token_ids), self._engine.max_model_len, "solution to be scored"
+            )
+        return solution
+
+    async def _compute(
+        self, solution: RenderedSolution, keys: Sequence[bytes]
+    ) -> tuple[dict[bytes, float], Usage]:
+        positions = {
+            key: position
+            for key, position in zip(solution.keys, solution.positions, strict=True)
+            if key in set(keys)
+        }
+        if not positions:
+            return {}, Usage()
+        prompt = solution.token_ids[: max(positions.values()) + 1]
+        pooled = await self._engine.pool(prompt, read_cache=self._options.reuse_prefixes)
+        usage = _usage(pooled)
+        if len(prompt) - len(pooled.rows) > min(positions.values()):
+            # vLLM still had the keys and values of a step whose score is no longer kept.
+            self.num_recomputed += 1
+            pooled = await self._engine.pool(prompt, read_cache=False)
+            usage += _usage(pooled)
+        num_missing = len(prompt) - len(pooled.rows)
+        if num_missing != pooled.num_cached_tokens or num_missing > min(positions.values()):
+            raise ScoringError(
+                f"vLLM gave {len(pooled.rows)} rows for {len(prompt)} tokens, "
+                f"{pooled.num_cached_tokens} of them cached"
+            )
+        return {
+            key: self._prm.family.score(pooled.rows[position - num_missing])
+            for key, position in positions.items()
+        }, usage
+
+
+def _usage(pooled: PooledRows) -> Usage:
+    return Usage(
+        prompt_tokens=pooled.num_prompt_tokens,
+        cached_tokens=pooled.num_cached_tokens,
+        scored_tokens=pooled.num_prompt_tokens - pooled.num_cached_tokens,
+        num_calls=1,
+    )
