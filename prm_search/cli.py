@@ -111,7 +111,7 @@ def report(arguments: Sequence[str]) -> int:
         epilog="Example: prm-search report runs/2026-01-31_12-00-00",
     )
     parser.add_argument("run_dir", type=Path, help="the directory of the run")
-    _show_report(parser.parse_args(arguments).run_dir, Console())
+    _show_report(parser.parse_args(arguments).run_dir, _console())
     return OK
 
 
@@ -178,9 +178,8 @@ def _run_with_hydra(
             return OK
         sys.argv = [f"prm-search {description.command}", *flags, *overrides, *further]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come here rather than to the terminal
-        hydra.main(config_path="pkg://conf", config_name=description.command, version_base="1.3")(
-            run
-        )()
+        start = hydra.main("pkg://conf", config_name=description.command, version_base="1.3")
+        start(run)()
     except (HydraException, OmegaConfBaseException) as error:
         message = explain(error, description.command, overrides, options.config_dir)
         return _complain(ConfigurationError(message), shows_traceback=options.debug, cause=error)
@@ -221,18 +220,23 @@ def _parser(command: str) -> argparse.ArgumentParser:
 def _search(config: DictConfig, command: str) -> int:
     name = str(HydraConfig.get().runtime.choices.get("search"))
     job = search_job(config, name=name)
-    console = Console()
+    console = _console()
     code = asyncio.run(run_job(job, config=plain_config(config), command=command, console=console))
     if code != INTERRUPTED:
         _show_report(Path(job.run_dir), console)
     return code
 
 
+def _console() -> Console:
+    """Wide enough for the table where the output goes to a file."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
 def _show_report(run_dir: Path, console: Console) -> None:
     from prm_search import reporting  # draws with matplotlib, which takes a second to import
 
     console.print(reporting.table(reporting.summarize(reporting.read_run(run_dir))))
-    console.print(f"Report: {reporting.write_report(run_dir)}", soft_wrap=True, highlight=False)
+    print(f"Report: {reporting.write_report(run_dir)}")
 
 
 def _complain(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -98,4 +99,4 @@ def _value(node: DictConfig, name: str) -> str:
         return "??? (must be given)"
     values = cast("dict[str, object]", OmegaConf.to_container(node, enum_to_str=True))
     value = values[name]
-    return "null" if value is None else str(value)
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)

@@ -64,8 +64,9 @@ def names(
 def _leaves(values: object, prefix: str = "") -> Iterable[str]:
     if isinstance(values, dict):
         for key, value in cast("dict[str, object]", values).items():
-            yield f"{prefix}{key}"
-            yield from _leaves(value, f"{prefix}{key}.")
+            if not key.startswith("_"):
+                yield f"{prefix}{key}"
+                yield from _leaves(value, f"{prefix}{key}.")
 
 
 def _choices(overrides: Sequence[str], groups: Iterable[str]) -> list[str]:

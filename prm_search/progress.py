@@ -169,7 +169,7 @@ class Bars:
 
     def say(self, message: str) -> None:
         """Print above the bars."""
-        self._progress.console.print(message, highlight=False)
+        self._progress.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 class Lines:
@@ -205,7 +205,7 @@ class Lines:
 
     def say(self, message: str) -> None:
         """Print a line."""
-        self._console.print(message, highlight=False, soft_wrap=True)
+        self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 def display_for(console: Console) -> ProgressDisplay:

@@ -64,7 +64,7 @@ async def run_job(
                 num_failed = await _run_methods(job, problems, store, display)
         finally:
             num_done = sum(key in store for key in keys)
-            if num_done < len(keys):
+            if 0 < num_done < len(keys):
                 display.say(
                     f"{num_done} of {len(keys)} searches are finished and kept. To resume:\n"
                     f"  {command}"

@@ -100,17 +100,16 @@ class RunStore:
             self._lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             self._acquire()
-            recorded = load_config(directory)
-            if recorded is not None:
-                found = differences(recorded, config, tuple(may_differ))
+            self._load()
+            if self._heads:
+                found = differences(load_config(directory) or {}, config, tuple(may_differ))
                 if found:
                     raise StoreError(
                         f"{directory} holds a run with another configuration: {'; '.join(found)}. "
                         "Resume it with its own settings, or choose another run_dir"
                     )
-            self._load()
             with _clear_errors(directory):
-                if recorded is None:
+                if not self._heads:
                     write_config(directory, config)
                 self.session = write_manifest(directory, config, seed=seed, command=command)
                 self._records = _open_for_append(directory / RECORDS)
@@ -183,7 +182,7 @@ class RunStore:
                         offset, length = self._places[key]
                         file.seek(offset)
                         record = json.loads(file.read(length))
-                        del record["timing"]
+                        record.pop("timing", None)
                         yield _line(record)
 
         return self._replace(RESULTS, lines())

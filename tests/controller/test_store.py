@@ -126,8 +126,8 @@ def test_results_are_in_the_given_order_and_without_timing(tmp_path: Path) -> No
 
 
 def test_another_configuration_is_refused_and_the_difference_named(tmp_path: Path) -> None:
-    with RunStore(tmp_path, config=CONFIG):
-        pass
+    with RunStore(tmp_path, config=CONFIG) as store:
+        store.append(record("a"))
     other = {**CONFIG, "search": {"num_beams": 8, "num_expansions": 2}}
     with pytest.raises(StoreError) as error:
         RunStore(tmp_path, config=other)
@@ -135,9 +135,16 @@ def test_another_configuration_is_refused_and_the_difference_named(tmp_path: Pat
     assert "search.num_expansions: (absent) -> 2" in str(error.value)
 
 
-def test_settings_that_results_do_not_depend_on_may_differ(tmp_path: Path) -> None:
+def test_a_run_without_records_takes_another_configuration(tmp_path: Path) -> None:
     with RunStore(tmp_path, config=CONFIG):
-        pass
+        pass  # say, the model could not be loaded
+    with RunStore(tmp_path, config={"seed": 1}):
+        assert (tmp_path / "config.yaml").read_text() == "seed: 1\n"
+
+
+def test_settings_that_results_do_not_depend_on_may_differ(tmp_path: Path) -> None:
+    with RunStore(tmp_path, config=CONFIG) as store:
+        store.append(record("a"))
     other = {**CONFIG, "cluster": {"replicas": 2}}
     with RunStore(tmp_path, config=other, may_differ=["cluster"]):
         pass
