@@ -29,8 +29,9 @@ class ScoreCache:
 
         Args:
             keys: names of prefixes.
-            compute: gives the scores of those that nobody has or is computing. Its error is
-                raised here alone: whoever else waits for these scores computes them anew.
+            compute: gives the scores of those that nobody has or is computing. Its error, or a
+                score that is not finite, stays with this call: whoever else waits for these
+                scores computes them anew.
         """
         found: dict[bytes, float] = {}
         while missing := [key for key in keys if key not in found]:
@@ -61,10 +62,11 @@ class ScoreCache:
         try:
             scores = await compute(keys)
         finally:
+            finite = {key: score for key, score in scores.items() if math.isfinite(score)}
             for key, future in futures.items():
                 del self._pending[key]
-                future.set_result(scores.get(key))
-        self._remember(scores)
+                future.set_result(finite.get(key))
+            self._remember(finite)
         return scores
 
     def _recall(self, keys: Sequence[bytes]) -> dict[bytes, float]:
@@ -74,6 +76,6 @@ class ScoreCache:
         return known
 
     def _remember(self, scores: Mapping[bytes, float]) -> None:
-        self._known |= {key: score for key, score in scores.items() if math.isfinite(score)}
+        self._known |= scores
         while len(self._known) > self._max_entries:
             self._known.popitem(last=False)

@@ -8,8 +8,9 @@ has no score.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 
@@ -27,7 +28,7 @@ class VllmScorer:
 
     Attributes:
         num_recomputed: requests that had to be computed again in full, because a score was
-            needed at a position that vLLM had cached.
+            needed where vLLM had cached the position, or because a score was not finite.
     """
 
     def __init__(self, *, prm: Prm, options: VllmOptions | None = None) -> None:
@@ -117,21 +118,33 @@ class VllmScorer:
         prompt = solution.token_ids[: max(positions.values()) + 1]
         pooled = await self._engine.pool(prompt, read_cache=self._options.reuse_prefixes)
         usage = _usage(pooled)
-        if len(prompt) - len(pooled.rows) > min(positions.values()):
-            # vLLM still had the keys and values of a step whose score is no longer kept.
+        scores = self._read(pooled, positions)
+        if scores is None or not all(map(math.isfinite, scores.values())):
+            # vLLM still had the keys and values of a step whose score is no longer kept; or
+            # they were not finite, which one bad solution can do to its neighbours' prefixes.
             self.num_recomputed += 1
             pooled = await self._engine.pool(prompt, read_cache=False)
             usage += _usage(pooled)
-        num_missing = len(prompt) - len(pooled.rows)
-        if num_missing != pooled.num_cached_tokens or num_missing > min(positions.values()):
+            scores = self._read(pooled, positions)
+        if scores is None:
             raise ScoringError(
                 f"vLLM gave {len(pooled.rows)} rows for {len(prompt)} tokens, "
                 f"{pooled.num_cached_tokens} of them cached"
             )
+        return scores, usage
+
+    def _read(
+        self, pooled: PooledRows, positions: Mapping[bytes, int]
+    ) -> dict[bytes, float] | None:
+        """The scores at these positions; None if there is no row for one of them."""
+        first = pooled.num_cached_tokens
+        is_whole = len(pooled.rows) == pooled.num_prompt_tokens - first
+        if not is_whole or first > min(positions.values()):
+            return None
         return {
-            key: self._prm.family.score(pooled.rows[position - num_missing])
+            key: self._prm.family.score(pooled.rows[position - first])
             for key, position in positions.items()
-        }, usage
+        }
 
 
 def _usage(pooled: PooledRows) -> Usage:
