@@ -1,0 +1,76 @@
+"""How models of the transformers library are loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from actors.transformers_options import TransformersOptions
+from prm_search.errors import EngineError
+
+
+def check_folder(model: str) -> None:
+    """Refuse what is meant to be a folder with a model and is none.
+
+    Raises:
+        EngineError: naming the folder.
+    """
+    path = Path(model).expanduser()
+    looks_like_a_path = path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
+    if looks_like_a_path and not (path / "config.json").is_file():
+        missing = "has no config.json" if path.is_dir() else "does not exist"
+        raise EngineError(f"the model folder {model!r} {missing}")
+
+
+def torch_device(options: TransformersOptions) -> torch.device:
+    """The device that a model runs on.
+
+    Raises:
+        EngineError: if it is not there.
+    """
+    if options.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(options.device)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EngineError(
+            f"options.device is {options.device}, but this process sees "
+            f"{torch.cuda.device_count()} CUDA devices"
+        )
+    return device
+
+
+def load_model(
+    model_class: Any, model: str, *, dtype: str, options: TransformersOptions
+) -> PreTrainedModel:
+    """A model on its device, ready for inference.
+
+    Args:
+        model_class: an Auto class of transformers.
+        model: a folder or a name on the Hugging Face Hub.
+        dtype: auto, bfloat16, float16 or float32.
+        options: where it runs.
+
+    Raises:
+        EngineError: naming the model, if it cannot be loaded.
+    """
+    check_folder(model)
+    device = torch_device(options)
+    path = Path(model).expanduser()
+    try:
+        loaded = model_class.from_pretrained(
+            path if path.is_dir() else model,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EngineError(f"cannot load model {model!r}: {error}") from error
+    return loaded.to(device).eval()
+
+
+def context_length(model: PreTrainedModel, max_model_len: int | None) -> int:
+    """Tokens that a model takes: its own limit, or the one set for it."""
+    return max_model_len or int(model.config.get_text_config().max_position_embeddings)

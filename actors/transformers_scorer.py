@@ -1,0 +1,104 @@
+"""A PRM run by transformers. It computes every solution from its beginning."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
+
+from actors.batch_thread import BatchThread, Job
+from actors.prompting import load_tokenizer
+from actors.reward_model import RewardModel
+from actors.transformers_model import context_length
+from actors.transformers_options import TransformersOptions
+from prm_search.concurrency import gather_all
+from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
+from prm_search.prms.prm import Prm
+from prm_search.prms.rendering import RenderedSolution, render
+from prm_search.types import Failure, Scoring, StepScores, Trajectory, Usage
+
+Rows = list[list[float]]
+"""What the head gives at each step. [num_steps, num_outputs]"""
+
+
+class TransformersScorer:
+    """A scorer that needs torch and transformers alone."""
+
+    def __init__(self, *, prm: Prm, options: TransformersOptions | None = None) -> None:
+        self._prm = prm
+        self._options = options or TransformersOptions()
+
+    async def start(self) -> None:
+        """Load the model.
+
+        Raises:
+            EngineError: if it cannot be loaded.
+        """
+        prm = self._prm
+        self._model = await asyncio.to_thread(
+            RewardModel.load, prm.model, dtype=prm.dtype, options=self._options
+        )
+        self._max_model_len = context_length(self._model.backbone, prm.max_model_len)
+        tokenizer = load_tokenizer(prm.model)
+        self._question = lru_cache(maxsize=4096)(
+            partial(prm.family.question, tokenizer, system_prompt=prm.system_prompt)
+        )
+        self._step = lru_cache(maxsize=65536)(partial(prm.family.step, tokenizer))
+        self._thread: BatchThread[RenderedSolution, Rows] = BatchThread(self._run, self._options)
+
+    async def close(self) -> None:
+        """End the thread that computes."""
+        await self._thread.close()
+
+    async def score(self, trajectories: Sequence[Trajectory]) -> Scoring:
+        """Score every step of each trajectory.
+
+        Raises:
+            EngineError: if the engine failed. A trajectory that cannot be scored gives a
+                Failure in its place instead.
+        """
+        started = time.perf_counter()
+        scored = await gather_all(map(self._score, trajectories))
+        num_tokens = sum(num_tokens for _, num_tokens in scored)
+        return Scoring(
+            scores=tuple(scores for scores, _ in scored),
+            usage=Usage(
+                prompt_tokens=num_tokens,
+                scored_tokens=num_tokens,
+                num_calls=len(trajectories),
+                seconds=time.perf_counter() - started,
+            ),
+        )
+
+    async def _score(self, trajectory: Trajectory) -> tuple[StepScores | Failure, int]:
+        num_tokens = 0
+        try:
+            solution = self._render(trajectory)
+            if not solution.positions:
+                return StepScores(values=()), 0
+            rows = await self._thread.submit(solution, num_tokens=len(solution.token_ids))
+            num_tokens = len(solution.token_ids)
+            return StepScores(values=tuple(map(self._prm.family.score, rows))), num_tokens
+        except (ContextLengthError, EmptyStepError, ScoringError) as error:
+            return Failure.of(error), num_tokens
+
+    def _render(self, trajectory: Trajectory) -> RenderedSolution:
+        solution = render(
+            self._question(trajectory.problem.prompt),
+            [self._step(step.text) for step in trajectory.steps],
+        )
+        if len(solution.token_ids) > self._max_model_len:
+            raise ContextLengthError(
+                len(solution.token_ids), self._max_model_len, "solution to be scored"
+            )
+        return solution
+
+    def _run(self, jobs: Sequence[Job[RenderedSolution, Rows]]) -> Iterator[None]:
+        """Compute a batch in one forward."""
+        rows = self._model(
+            [job.request.token_ids for job in jobs], [list(job.request.positions) for job in jobs]
+        )
+        for job, row in zip(jobs, rows, strict=True):
+            job.finish(row.tolist())
+        yield
