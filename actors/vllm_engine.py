@@ -20,6 +20,7 @@ os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 
 from vllm import AsyncEngineArgs, PoolingParams, SamplingParams
 from vllm.config import PoolerConfig
+from vllm.exceptions import VLLMValidationError
 from vllm.inputs.engine import tokens_input
 from vllm.logprobs import FlatLogprobs, SampleLogprobs
 from vllm.outputs import PoolingRequestOutput, RequestOutput
@@ -31,7 +32,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from actors import vllm_owner
 from actors.engine import EngineDeadError
 from actors.vllm_options import VllmOptions
-from prm_search.errors import ContextLengthError, EngineError
+from prm_search.errors import ConfigurationError, ContextLengthError, EngineError
 from prm_search.types import StopReason
 
 _CPU_BLOCK_SIZE = 32
@@ -128,24 +129,14 @@ class VllmEngine:
         """Draw one sample.
 
         Raises:
+            ConfigurationError: if vLLM does not know how to sample so.
             ContextLengthError: if the prompt leaves no room for a token.
             EngineError: if the engine failed.
         """
         if len(prompt) >= self.max_model_len:
             raise ContextLengthError(len(prompt), self.max_model_len - 1)
-        parameters = SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k or 0,
-            seed=sampling.seed,
-            max_tokens=min(sampling.max_tokens, self.max_model_len - len(prompt)),
-            stop=sampling.stop,
-            include_stop_str_in_output=True,
-            detokenize=sampling.stop is not None,
-            logprobs=0 if sampling.logprobs else None,
-            flat_logprobs=True,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
+        max_tokens = min(sampling.max_tokens, self.max_model_len - len(prompt))
+        parameters = _sampling_parameters(sampling, max_tokens)
         output = await self._last(
             self._engine.generate(
                 tokens_input(list(prompt)), parameters, request_id=next(self._request_ids)
@@ -256,6 +247,25 @@ def _engine_arguments(
         context = arguments.create_model_config().max_model_len
         arguments.max_num_batched_tokens = max(_CPU_BATCHED_TOKENS, context, options.max_num_seqs)
     return arguments
+
+
+def _sampling_parameters(sampling: Sampling, max_tokens: int) -> SamplingParams:
+    try:
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k or 0,
+            seed=sampling.seed,
+            max_tokens=max_tokens,
+            stop=sampling.stop,
+            include_stop_str_in_output=True,
+            detokenize=sampling.stop is not None,
+            logprobs=0 if sampling.logprobs else None,
+            flat_logprobs=True,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+    except VLLMValidationError as error:
+        raise ConfigurationError(f"vLLM cannot sample so: {error}") from error
 
 
 def _check_folder(model: str) -> None:

@@ -40,9 +40,7 @@ def check_sampling(
     role: str, *, temperature: float, top_p: float, top_k: int | None, max_tokens: int
 ) -> None:
     """Check how a model samples."""
-    require(
-        temperature >= 0, f"{role}.temperature", temperature, "must be at least 0 (0 is greedy)"
-    )
+    require(0 <= temperature <= 2, f"{role}.temperature", temperature, "must be in [0, 2]")
     require(0 < top_p <= 1, f"{role}.top_p", top_p, "must be above 0 and at most 1")
     require(
         top_k is None or top_k >= 1, f"{role}.top_k", top_k, "must be at least 1, or null for all"

@@ -20,7 +20,7 @@ class Policy:
     step_separator: str = "\n\n"
     """Ends a step."""
     temperature: float = 1.0
-    """0 means greedy."""
+    """In [0, 2]; 0 means greedy."""
     top_p: float = 1.0
     """Sample from the likeliest tokens that together have this probability, in (0, 1]."""
     top_k: int | None = None

@@ -39,7 +39,7 @@ class JudgeModel:
     system_prompt: str | None = None
     """None leaves the system prompt to the chat template."""
     temperature: float = 0.0
-    """0 means greedy; then all votes are one and the same."""
+    """In [0, 2]; 0 means greedy, and then all votes are one and the same."""
     top_p: float = 1.0
     """Sample from the likeliest tokens that together have this probability, in (0, 1]."""
     top_k: int | None = None
