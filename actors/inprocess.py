@@ -34,9 +34,9 @@ class InProcessCluster:
             EngineError: if the engine could not be started.
         """
         engine = factory()
-        self._engines.append(engine)
         _log.info("starting the %s engine in this process", role)
         await engine.start()
+        self._engines.append(engine)
         return engine
 
     async def close(self) -> None:

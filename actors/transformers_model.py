@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ from transformers import PreTrainedModel
 
 from actors.transformers_options import TransformersOptions
 from prm_search.errors import EngineError
+
+_LOADING = threading.Lock()
+"""While it loads, transformers makes every new tensor of the process one without data, so that
+a second model loaded at the same time would come out empty."""
 
 
 def check_folder(model: str) -> None:
@@ -60,12 +65,13 @@ def load_model(
     device = torch_device(options)
     path = Path(model).expanduser()
     try:
-        loaded = model_class.from_pretrained(
-            path if path.is_dir() else model,
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
+        with _LOADING:
+            loaded = model_class.from_pretrained(
+                path if path.is_dir() else model,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise EngineError(f"cannot load model {model!r}: {error}") from error
     return loaded.to(device).eval()
