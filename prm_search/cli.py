@@ -28,7 +28,7 @@ from prm_search.composition import prepare
 from prm_search.errors import ConfigurationError, PrmSearchError
 from prm_search.job import plain_config, search_job
 from prm_search.manifest import versions
-from prm_search.mistakes import explain
+from prm_search.mistakes import explain, refuse_empty_groups
 from prm_search.runs import FAILED, INTERRUPTED, OK, run_job
 
 USAGE = 2
@@ -172,6 +172,7 @@ def _run_with_hydra(
     arguments_before = sys.argv
     try:
         further = prepare(options.config_dir)
+        refuse_empty_groups(overrides, options.config_dir)
         if options.help:
             width = min(shutil.get_terminal_size((100, 24)).columns, 120)
             print(help_text(description, overrides, config_dir=options.config_dir, width=width))

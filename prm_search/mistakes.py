@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from prm_search.composition import compose, options, typed_nodes
 from prm_search.config import field_docs
-from prm_search.errors import PrmSearchError
+from prm_search.errors import ConfigurationError, PrmSearchError
 
 
 def explain(
@@ -45,6 +45,19 @@ def explain(
         cause = str(error.__cause__).splitlines()[0]
         return f"{found.group(1)}: {cause[:1].lower()}{cause[1:]}{_nearest_member(cause)}"
     return message
+
+
+def refuse_empty_groups(overrides: Sequence[str], config_dir: Path | None = None) -> None:
+    """Refuse group=null, which Hydra does not understand.
+
+    Raises:
+        ConfigurationError: saying what to write instead.
+    """
+    groups = options(config_dir)
+    for override in overrides:
+        name, _, value = override.lstrip("+").partition("=")
+        if value in ("", "null") and name.partition("@")[0] in groups:
+            raise ConfigurationError(f"{override}: to leave {name} out, write ~{name}")
 
 
 def names(

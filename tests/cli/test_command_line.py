@@ -61,6 +61,10 @@ def test_an_ill_typed_value_fails_before_anything_starts(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_group_is_refused_with_what_to_write(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "write ~search" in fails(capsys, "search=null")
+
+
 def test_what_is_missing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "cluster=inprocess"]) == 2
     error = capsys.readouterr().err
