@@ -129,6 +129,11 @@ class Pool:
             num_running=sum(slot.state is _State.RUNNING for slot in self._slots),
         )
 
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        """All of them, dead ones included."""
+        return tuple(slot.replica for slot in self._slots)
+
     async def start(self) -> None:
         """Start all replicas side by side.
 

@@ -124,7 +124,7 @@ class RayCluster:
 
     def _initialize(self) -> object:
         if self.address is not None:
-            return ray.init(self.address, logging_level=logging.WARNING, log_to_driver=False)
+            return ray.init(self.address, logging_level=logging.ERROR, log_to_driver=False)
         # A cluster that lives as long as one run has nothing to report.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         return ray.init(
@@ -132,7 +132,7 @@ class RayCluster:
             num_cpus=self.num_cpus,
             include_dashboard=False,
             object_store_memory=_OBJECT_STORE_BYTES,
-            logging_level=logging.WARNING,
+            logging_level=logging.ERROR,
             log_to_driver=False,
         )
 
