@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils.hub import cached_file
 
-from actors.transformers_model import load_model
+from actors.transformers_model import LOADING, load_model
 from actors.transformers_options import TransformersOptions
 from prm_search.errors import EngineError
 
@@ -46,7 +46,8 @@ class RewardModel:
         """
         backbone = load_model(AutoModel, model, dtype=dtype, options=options)
         try:
-            head = _head(_read_head(model))
+            with LOADING:
+                head = _head(_read_head(model))
         except (OSError, ValueError) as error:
             raise EngineError(f"cannot load the head of PRM {model!r}: {error}") from error
         return cls(backbone, head.to(backbone.device))

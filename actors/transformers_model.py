@@ -9,25 +9,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from actors.model_folder import check_folder
 from actors.transformers_options import TransformersOptions
 from prm_search.errors import EngineError
 
-_LOADING = threading.Lock()
+LOADING = threading.Lock()
 """While it loads, transformers makes every new tensor of the process one without data, so that
-a second model loaded at the same time would come out empty."""
-
-
-def check_folder(model: str) -> None:
-    """Refuse what is meant to be a folder with a model and is none.
-
-    Raises:
-        EngineError: naming the folder.
-    """
-    path = Path(model).expanduser()
-    looks_like_a_path = path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
-    if looks_like_a_path and not (path / "config.json").is_file():
-        missing = "has no config.json" if path.is_dir() else "does not exist"
-        raise EngineError(f"the model folder {model!r} {missing}")
+whatever is loaded at the same time would come out empty."""
 
 
 def torch_device(options: TransformersOptions) -> torch.device:
@@ -65,7 +53,7 @@ def load_model(
     device = torch_device(options)
     path = Path(model).expanduser()
     try:
-        with _LOADING:
+        with LOADING:
             loaded = model_class.from_pretrained(
                 path if path.is_dir() else model,
                 dtype=dtype,

@@ -30,7 +30,9 @@ from vllm.v1.engine import exceptions as vllm_exceptions
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from actors import vllm_owner
+from actors.completion import Completion, Sampling
 from actors.engine import EngineDeadError
+from actors.model_folder import check_folder
 from actors.vllm_options import VllmOptions
 from prm_search.errors import ConfigurationError, ContextLengthError, EngineError
 from prm_search.types import StopReason
@@ -39,33 +41,6 @@ _CPU_BLOCK_SIZE = 32
 _CPU_BATCHED_TOKENS = 4096
 _CPU_KV_CACHE_GIB = 2.0
 _GIB = 1 << 30
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sampling:
-    """How one sample is drawn."""
-
-    max_tokens: int
-    temperature: float
-    top_p: float = 1.0
-    top_k: int | None = None
-    seed: int = 0
-    stop: str | None = None
-    """Text that ends the sample, and belongs to it."""
-    logprobs: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Completion:
-    """One sample."""
-
-    token_ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    """[num_tokens], or empty if not asked for."""
-    stop_reason: StopReason
-    num_prompt_tokens: int
-    num_cached_tokens: int
-    """Prompt tokens that were not computed again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +88,7 @@ class VllmEngine:
         Raises:
             EngineError: naming the model, if it cannot be loaded.
         """
-        _check_folder(model)
+        check_folder(model)
         os.environ[vllm_owner.OWNER] = str(os.getpid())
 
         def load() -> AsyncLLM:
@@ -266,14 +241,6 @@ def _sampling_parameters(sampling: Sampling, max_tokens: int) -> SamplingParams:
         )
     except VLLMValidationError as error:
         raise ConfigurationError(f"vLLM cannot sample so: {error}") from error
-
-
-def _check_folder(model: str) -> None:
-    path = Path(model).expanduser()
-    looks_like_a_path = path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
-    if looks_like_a_path and not (path / "config.json").is_file():
-        missing = "has no config.json" if path.is_dir() else "does not exist"
-        raise EngineError(f"the model folder {model!r} {missing}")
 
 
 def _sampled_logprobs(logprobs: SampleLogprobs | None) -> tuple[float, ...]:

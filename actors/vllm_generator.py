@@ -2,142 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache, partial
-
-from actors.prompting import decode_pieces, load_tokenizer, prefix_tokens
-from actors.vllm_engine import Completion, Sampling, VllmEngine, VllmOptions
+from actors.policy_generator import PolicyGenerator
+from actors.vllm_engine import VllmEngine
+from actors.vllm_options import VllmOptions
 from prm_search.policy import Policy
-from prm_search.protocols import Until
-from prm_search.seeds import derive_seed
-from prm_search.steps import segment
-from prm_search.tokens import question_tokens
-from prm_search.types import Generation, Step, StopReason, Trajectory, Usage
 
 
-class VllmGenerator:
-    """A generator: tokens in, tokens out."""
+class VllmGenerator(PolicyGenerator):
+    """A generator."""
 
     def __init__(self, *, policy: Policy, options: VllmOptions | None = None) -> None:
-        self._policy = policy
+        super().__init__(policy)
         self._options = options or VllmOptions()
 
-    async def start(self) -> None:
-        """Load the model.
-
-        Raises:
-            EngineError: if it cannot be loaded.
-        """
-        self._engine = await VllmEngine.start(
+    async def _start_engine(self) -> VllmEngine:
+        return await VllmEngine.start(
             self._policy.model,
             is_pooling=False,
             dtype=self._policy.dtype,
             max_model_len=self._policy.max_model_len,
             options=self._options,
         )
-        self._tokenizer = load_tokenizer(self._policy.model)
-        self._question = lru_cache(maxsize=4096)(
-            partial(
-                question_tokens,
-                self._tokenizer,
-                system_prompt=self._policy.system_prompt,
-                prompt_template=self._policy.prompt_template,
-            )
-        )
-
-    async def close(self) -> None:
-        """End the engine."""
-        await self._engine.close()
-
-    async def generate(
-        self,
-        prefix: Trajectory,
-        *,
-        num_samples: int,
-        until: Until,
-        seed: int,
-        temperature: float | None = None,
-    ) -> Generation:
-        """Draw continuations of a prefix.
-
-        Whatever would make a solution longer than the policy's `max_tokens`, or than the
-        context, is cut off with StopReason.LENGTH. A sample that begins with nothing but a
-        separator is drawn on, so that a step that can be continued always has content.
-
-        Raises:
-            ContextLengthError: if the prefix does not fit into the context.
-            EngineError: if the engine failed.
-            ValueError: if the prefix has ended.
-        """
-        if prefix.is_finished:
-            raise ValueError(f"the trajectory of problem {prefix.problem.id!r} has ended")
-        started = time.perf_counter()
-        policy = self._policy
-        steps = prefix_tokens(self._tokenizer, prefix)
-        prompt = (*self._question(prefix.problem.prompt), *steps)
-        room = policy.max_tokens - len(steps)
-        if room < 1:
-            cut_off = Step(text="", stop_reason=StopReason.LENGTH)
-            return Generation(continuations=((cut_off,),) * num_samples, usage=Usage())
-        by_step = until is Until.STEP
-        sampling = Sampling(
-            max_tokens=min(room, policy.max_step_tokens) if by_step else room,
-            temperature=policy.temperature if temperature is None else temperature,
-            top_p=policy.top_p,
-            top_k=policy.top_k,
-            stop=policy.step_separator if by_step else None,
-            logprobs=policy.logprobs,
-        )
-        # Greedy samples are all the same one.
-        num_drawn = num_samples if sampling.temperature > 0 else 1
-        samples = await asyncio.gather(
-            *(
-                self._sample(prompt, replace(sampling, seed=derive_seed(seed, index)))
-                for index in range(num_drawn)
-            )
-        )
-        continuations = tuple(steps for steps, _ in samples)
-        usage = shared_prompt_usage([part for _, parts in samples for part in parts])
-        return Generation(
-            continuations=continuations * (num_samples // num_drawn),
-            usage=replace(usage, num_calls=1, seconds=time.perf_counter() - started),
-        )
-
-    async def _sample(
-        self, prompt: tuple[int, ...], sampling: Sampling
-    ) -> tuple[tuple[Step, ...], list[Completion]]:
-        parts: list[Completion] = []
-        token_ids: tuple[int, ...] = ()
-        logprobs: tuple[float, ...] = ()
-        while True:
-            part = await self._engine.complete(
-                (*prompt, *token_ids),
-                replace(sampling, max_tokens=sampling.max_tokens - len(token_ids)),
-            )
-            parts.append(part)
-            token_ids += part.token_ids
-            logprobs += part.logprobs
-            steps = segment(
-                token_ids,
-                decode_pieces(self._tokenizer, prompt, token_ids),
-                logprobs=logprobs,
-                separator=self._policy.step_separator,
-                stop_reason=part.stop_reason,
-            )
-            is_blank = part.stop_reason is StopReason.STEP and not steps[-1].content
-            if not is_blank or len(token_ids) >= sampling.max_tokens:
-                return steps, parts
-
-
-def shared_prompt_usage(samples: Sequence[Completion]) -> Usage:
-    """What samples of one prompt cost: it counts once, and again what was computed again."""
-    computed = sum(sample.num_prompt_tokens - sample.num_cached_tokens for sample in samples)
-    cached = min(sample.num_cached_tokens for sample in samples)
-    return Usage(
-        prompt_tokens=cached + computed,
-        cached_tokens=cached,
-        generated_tokens=sum(len(sample.token_ids) for sample in samples),
-    )
