@@ -35,7 +35,7 @@ POLICY_FLAWS = Flaws(misconception_share=0.58, slip_probability=0.015)
 JUDGED_FLAWS = Flaws(misconception_share=0.5, slip_probability=0.06)
 """The judge must see many errors of each kind to learn what to look for."""
 
-_TYPICAL_LENGTH = {1: 100, 2: 145, 3: 205, 4: 255, 5: 340}
+_TYPICAL_LENGTH = {1: 122, 2: 190, 3: 257, 4: 326, 5: 409}
 """Level -> tokens of a problem with its solution; batches hold equal numbers of tokens."""
 
 
@@ -46,7 +46,7 @@ class Recipe:
     example: Callable[[random.Random, int], tuple[str, str]]
     """Draws (user message, response) of a level."""
     optimizer: OptimizerSettings
-    tokens_per_step: int = 10_000
+    tokens_per_step: int = 8_000
     curriculum: Sequence[tuple[int, tuple[int, ...]]] = ((0, (1, 2, 3, 4, 5)),)
     """From this step on, batches are drawn from these levels (each batch from one)."""
     length_factor: float = 1.0
@@ -74,8 +74,8 @@ def _critique(rng: random.Random, level: int) -> tuple[str, str]:
 RECIPES = {
     "base": Recipe(
         example=_solution(RIGHT),
-        optimizer=OptimizerSettings(num_steps=1600),
-        curriculum=((0, (1, 2)), (300, (1, 2, 3)), (450, (1, 2, 3, 4, 5, 5))),
+        optimizer=OptimizerSettings(num_steps=1200),
+        curriculum=((0, (1, 2)), (150, (1, 2, 3)), (300, (1, 2, 3, 4, 5, 5))),
     ),
     "policy": Recipe(
         example=_solution(POLICY_FLAWS),
@@ -84,7 +84,7 @@ RECIPES = {
     "judge": Recipe(
         example=_critique,
         optimizer=OptimizerSettings(num_steps=1000, learning_rate=2e-3),
-        length_factor=1.9,
+        length_factor=1.55,
     ),
 }
 

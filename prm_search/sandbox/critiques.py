@@ -3,9 +3,10 @@ r"""Critiques of sandbox solutions, as the sandbox judge learns to write them.
 One line per step: its 0-based index, what a right step would say, and a verdict. The critique
 stops at the first wrong step and ends in its index, or -1 if every step is right.
 
-    0: Ann=12 and 12+7=19, so Ben=19. Right
-    1: Ben=19 and 19-4=15, so Cat=15. Wrong
-    \boxed{1}
+    0: 12 is given, so Ann=12. Right
+    1: Ann=12 and 12+7=19, so Ben=19. Right
+    2: Ben=19 and 19-4=15, so Cat=15. Wrong
+    \boxed{2}
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def write_critique(prompt: str, steps: Sequence[str]) -> str:
         ValueError: if the prompt is not a sandbox problem.
     """
     world = read_problem(prompt)
-    known = {q.name: q.constant for q in world.quantities if q.constant is not None and not q.kind}
+    known: dict[str, int] = {}
     lines: list[str] = []
     verdict = -1
     for index, (text, error) in enumerate(zip(steps, check_steps(prompt, steps), strict=True)):
@@ -32,7 +33,7 @@ def write_critique(prompt: str, steps: Sequence[str]) -> str:
         quantity = world.find(claim.name) if claim else None
         if read_answer(text) is not None:
             expected = f"{world.asked}={known.get(world.asked)}."
-        elif claim is None or quantity is None or quantity.kind is None:
+        elif claim is None or quantity is None:
             expected = "This cannot be read."
         elif any(name not in known for name in quantity.operands):
             expected = "This comes too early."

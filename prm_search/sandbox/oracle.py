@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from prm_search.sandbox.wording import (
+    GIVEN,
     Claim,
     read_answer,
     read_problem,
     read_step,
-    right_symbol,
 )
-from prm_search.sandbox.world import World, compute
+from prm_search.sandbox.world import SYMBOLS, Kind, World, compute
 
 
 class StepError(StrEnum):
@@ -37,8 +37,7 @@ def check_steps(prompt: str, steps: Sequence[str]) -> list[StepError | None]:
         ValueError: if the prompt is not a sandbox problem.
     """
     world = read_problem(prompt)
-    stated = {q.name: q.constant for q in world.quantities if q.kind is None}
-    known = {name: value for name, value in stated.items() if value is not None}
+    known: dict[str, int] = {}
     errors: list[StepError | None] = []
     for text in steps:
         answer = read_answer(text)
@@ -67,16 +66,22 @@ def first_error(prompt: str, steps: Sequence[str]) -> int | None:
 
 def _check_claim(world: World, claim: Claim, known: dict[str, int]) -> StepError | None:
     quantity = world.find(claim.name)
-    if quantity is None or quantity.kind is None:
+    if quantity is None:
         return StepError.UNREADABLE
+    if (claim.symbol == GIVEN) != (quantity.kind is Kind.GIVEN):
+        return StepError.WRONG_OPERATION
+    if quantity.kind is Kind.GIVEN:
+        if claim.result != quantity.constant:
+            return StepError.WRONG_OPERAND
+        return None if claim.conclusion == claim.result else StepError.ARITHMETIC
     uses_right_names = sorted(name for name, _ in claim.operands) == sorted(quantity.operands)
     if not uses_right_names or any(known.get(name) != value for name, value in claim.operands):
         return StepError.WRONG_OPERAND
+    if claim.symbol != SYMBOLS[quantity.kind]:
+        return StepError.WRONG_OPERATION
     expected = [value for _, value in claim.operands]
     if quantity.constant is not None:
         expected.append(quantity.constant)
-    if claim.symbol != right_symbol(quantity):
-        return StepError.WRONG_OPERATION
     commutes = claim.symbol in ("+", "*", "larger", "smaller")
     numbers = list(claim.numbers)
     if numbers != expected and not (commutes and sorted(numbers) == sorted(expected)):

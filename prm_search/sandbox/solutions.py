@@ -10,8 +10,16 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from prm_search.sandbox.wording import Claim, right_symbol, write_answer, write_step
-from prm_search.sandbox.world import TRAPS, TWO_OPERANDS, Quantity, World, compute
+from prm_search.sandbox.wording import Claim, write_answer, write_step
+from prm_search.sandbox.world import (
+    SYMBOLS,
+    TRAPS,
+    TWO_OPERANDS,
+    Kind,
+    Quantity,
+    World,
+    compute,
+)
 
 _WRONG_SYMBOL = {"+": "-", "-": "+", "*": "+", "larger": "smaller", "smaller": "larger", "%": "-"}
 
@@ -30,17 +38,18 @@ RIGHT = Flaws()
 
 
 def write_solution(world: World, rng: random.Random, flaws: Flaws = RIGHT) -> list[str]:
-    """Steps of one solution, in the order stated, the last one giving the answer.
+    """One step for each quantity, in the order stated, and one for the answer.
 
     A flawed step is followed by steps that go on from its wrong value, as a policy does.
     """
-    stated = {q.name: q.constant for q in world.quantities if q.kind is None}
-    known = {name: value for name, value in stated.items() if value is not None}
+    known: dict[str, int] = {}
     misread = rng.random() < flaws.misconception_share
     steps: list[str] = []
-    for quantity in world.operations:
+    for quantity in world.quantities:
         claim = right_claim(quantity, known)
-        if misread and quantity.kind in TRAPS:
+        if quantity.kind is Kind.GIVEN:
+            pass
+        elif misread and quantity.kind in TRAPS:
             claim = _carry_out(quantity, claim.operands, _WRONG_SYMBOL[claim.symbol])
         elif rng.random() < flaws.slip_probability:
             claim = _slip(quantity, claim, known, rng)
@@ -56,8 +65,11 @@ def right_claim(quantity: Quantity, known: dict[str, int]) -> Claim:
     Raises:
         KeyError: if an operand is not known.
     """
+    if quantity.kind is Kind.GIVEN:
+        assert quantity.constant is not None
+        return Claim(name=quantity.name, result=quantity.constant, conclusion=quantity.constant)
     operands = tuple((name, known[name]) for name in quantity.operands)
-    return _carry_out(quantity, operands, right_symbol(quantity))
+    return _carry_out(quantity, operands, SYMBOLS[quantity.kind])
 
 
 def _carry_out(quantity: Quantity, operands: tuple[tuple[str, int], ...], symbol: str) -> Claim:

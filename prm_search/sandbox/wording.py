@@ -1,8 +1,10 @@
 r"""Sandbox text: problems and solution steps, written and read.
 
-Problem:  Some friends count coins. Ann=12. Ben gets 7 more than Ann. How many coins does Ben have?
-Step:     Ben: Ann=12 and 12+7=19, so Ben=19.
-Last:     The answer is \boxed{19}.
+Problem:  Some friends count coins. Ann gets 12. Ben gets 7 more than Ann. How many coins does
+          Ben have?
+Steps:    Ann: 12 is given, so Ann=12.
+          Ben: Ann=12 and 12+7=19, so Ben=19.
+          The answer is \boxed{19}.
 
 Each sentence form is defined once as a template, and its pattern is derived from the template.
 """
@@ -12,12 +14,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from prm_search.sandbox.world import ITEMS, SYMBOLS, Kind, Quantity, World
+from prm_search.sandbox.world import ITEMS, Kind, Quantity, World
 
 STEP_SEPARATOR = "\n\n"
+GIVEN = "given"
 
 _SENTENCES = {
-    None: "{name}={constant}",
+    Kind.GIVEN: "{name} gets {constant}",
     Kind.MORE: "{name} gets {constant} more than {first}",
     Kind.FEWER: "{name} gets {constant} fewer than {first}",
     Kind.TIMES: "{name} gets {constant} times as many as {first}",
@@ -91,29 +94,38 @@ class Claim:
 
     name: str
     """The quantity that the step works out."""
-    operands: tuple[tuple[str, int], ...]
-    """Name and claimed value of each quantity that it uses."""
-    symbol: str
-    """The operation carried out: one of the values of `SYMBOLS`."""
-    numbers: tuple[int, int]
-    """The two numbers that it is carried out on."""
+    operands: tuple[tuple[str, int], ...] = ()
+    """Name and claimed value of each quantity that it uses; none if it says "given"."""
+    symbol: str = GIVEN
+    """The operation carried out: `GIVEN` or one of the values of `SYMBOLS`."""
+    numbers: tuple[int, ...] = ()
+    """The two numbers that it is carried out on; none if it says "given"."""
     result: int
     """The claimed result."""
     conclusion: int
     """The value that the step ends on."""
 
 
-_OPERAND = r"([A-Z][a-z]+)=(\d{1,4})"
+_NUMBER = r"-?\d{1,4}"
+_OPERAND = rf"([A-Z][a-z]+)=({_NUMBER})"
+_GIVEN_STEP = re.compile(
+    rf"(?P<name>[A-Z][a-z]+): (?P<result>{_NUMBER}) is given, "
+    rf"so (?P<again>[A-Z][a-z]+)=(?P<conclusion>{_NUMBER})\."
+)
 _STEP = re.compile(
     rf"(?P<name>[A-Z][a-z]+): (?P<operands>{_OPERAND}(?:, {_OPERAND})?) and "
-    r"(?:(?P<left>\d{1,4})(?P<symbol>[-+*%])(?P<right>\d{1,4})=|the (?P<word>larger|smaller) is )"
-    r"(?P<result>-?\d{1,4}), so (?P<again>[A-Z][a-z]+)=(?P<conclusion>-?\d{1,4})\."
+    rf"(?:(?P<left>{_NUMBER})(?P<symbol>[-+*%])(?P<right>{_NUMBER})="
+    r"|the (?P<word>larger|smaller) is )"
+    rf"(?P<result>{_NUMBER}), so (?P<again>[A-Z][a-z]+)=(?P<conclusion>{_NUMBER})\."
 )
-_ANSWER = re.compile(r"The answer is \\boxed\{(?P<answer>-?\d{1,4})\}\.")
+_ANSWER = re.compile(rf"The answer is \\boxed\{{(?P<answer>{_NUMBER})\}}\.")
 
 
 def write_step(claim: Claim) -> str:
     """The step that makes the claim, without separator."""
+    ending = f"so {claim.name}={claim.conclusion}."
+    if claim.symbol == GIVEN:
+        return f"{claim.name}: {claim.result} is given, {ending}"
     operands = ", ".join(f"{name}={value}" for name, value in claim.operands)
     left, right = claim.numbers
     working = (
@@ -121,11 +133,17 @@ def write_step(claim: Claim) -> str:
         if claim.symbol in "+-*%"
         else f"the {claim.symbol} is {claim.result}"
     )
-    return f"{claim.name}: {operands} and {working}, so {claim.name}={claim.conclusion}."
+    return f"{claim.name}: {operands} and {working}, {ending}"
 
 
 def read_step(text: str) -> Claim | None:
     """The claim that a step makes, or None if it cannot be read."""
+    if match := _GIVEN_STEP.fullmatch(text.strip()):
+        if match["again"] != match["name"]:
+            return None
+        return Claim(
+            name=match["name"], result=int(match["result"]), conclusion=int(match["conclusion"])
+        )
     match = _STEP.fullmatch(text.strip())
     if match is None or match["again"] != match["name"]:
         return None
@@ -155,9 +173,3 @@ def read_answer(text: str) -> int | None:
     """The final answer that a step gives, or None if it is no answer step."""
     match = _ANSWER.fullmatch(text.strip())
     return int(match["answer"]) if match else None
-
-
-def right_symbol(quantity: Quantity) -> str:
-    """The operation that works out a quantity rightly."""
-    assert quantity.kind is not None
-    return SYMBOLS[quantity.kind]

@@ -1,12 +1,15 @@
 """The sandbox world: who has how many, and how each number follows from others.
 
 A `World` is a list of quantities in the order in which the problem states them. A quantity
-is either given or follows from earlier ones by one operation, so its value is always known.
+is either given or follows from the one or two before it by one operation, so its value is
+always known. A chain that begins anew leaves what came before without influence on the answer.
 
     given  Ann 12
     more   Ben = Ann + 7
-    larger Cat = max(Ann, Ben)        absorbs errors in Ann
-    asked  Cat
+    larger Cat = max(Ben, Ann)        absorbs errors in Ann
+    given  Dan 30                     from here on, nothing depends on Cat
+    fewer  Eva = Dan - 4
+    asked  Eva
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ LEVELS = tuple(NUM_OPERATIONS)
 class Kind(StrEnum):
     """How a quantity follows from its operands and its constant."""
 
+    GIVEN = "given"  # the constant
     MORE = "more"  # operand + constant
     FEWER = "fewer"  # operand - constant
     TIMES = "times"  # operand * constant
@@ -69,6 +73,8 @@ _WEIGHTS = {
     Kind.SMALLER: 2,
     Kind.REMAINDER: 2,
 }
+_BEGIN_ANEW = 0.12
+"""Chance before each operation but the first and the last that a new chain begins."""
 
 
 def compute(symbol: str, left: int, right: int) -> int:
@@ -102,10 +108,9 @@ class Quantity:
     """One named quantity as the problem states it."""
 
     name: str
-    kind: Kind | None
-    """None for a given quantity."""
+    kind: Kind
     operands: tuple[str, ...] = ()
-    """Names of earlier quantities: none, one or two."""
+    """Names of the quantities just before: none, the last, or the last and the one before it."""
     constant: int | None = None
     """The given value, or the number that the operation uses beside its operand."""
 
@@ -125,7 +130,7 @@ class World:
     @property
     def operations(self) -> tuple[Quantity, ...]:
         """The quantities that have to be worked out, in the order stated."""
-        return tuple(q for q in self.quantities if q.kind is not None)
+        return tuple(q for q in self.quantities if q.kind is not Kind.GIVEN)
 
     def values(self) -> dict[str, int]:
         """The true value of each quantity."""
@@ -149,7 +154,7 @@ def evaluate(quantity: Quantity, known: dict[str, int], symbol: str | None = Non
     Raises:
         KeyError: if an operand is not known.
     """
-    if quantity.kind is None:
+    if quantity.kind is Kind.GIVEN:
         assert quantity.constant is not None
         return quantity.constant
     numbers = [known[name] for name in quantity.operands]
@@ -173,57 +178,57 @@ def draw_world(rng: random.Random, level: int, *, trap_probability: float = 0.7)
     if level not in NUM_OPERATIONS:
         raise ValueError(f"unknown level {level}; levels are {LEVELS}")
     num_operations = rng.randint(*NUM_OPERATIONS[level])
-    num_given = 2 if level <= 2 else 3
     num_traps = sum(rng.random() < trap_probability for _ in range(1 if level <= 2 else 2))
-    names = rng.sample(NAMES, num_operations + num_given)
-    quantities = [
-        Quantity(name=name, kind=None, constant=rng.randint(3, 40)) for name in names[:num_given]
-    ]
-    known = {q.name: evaluate(q, {}) for q in quantities}
     traps = rng.sample(range(num_operations), num_traps)
-    for position, name in enumerate(names[num_given:]):
-        quantity = _draw_operation(rng, name, known, trap=position in traps)
-        known[name] = evaluate(quantity, known)
-        quantities.append(quantity)
-    # The last quantity usually has the longest chain behind it; asking for an earlier one
-    # now and then leaves steps that the answer does not depend on.
-    asked = names[-1] if rng.random() < 0.8 else rng.choice(names[num_given:][-3:])
-    return World(item=rng.choice(ITEMS), quantities=tuple(quantities), asked=asked)
+    names = iter(rng.sample(NAMES, len(NAMES)))
+    quantities: list[Quantity] = []
+    known: dict[str, int] = {}
+    for position in range(num_operations):
+        begins_anew = 0 < position < num_operations - 1 and rng.random() < _BEGIN_ANEW
+        if not quantities or begins_anew:
+            quantities.append(
+                Quantity(name=next(names), kind=Kind.GIVEN, constant=rng.randint(3, 40))
+            )
+            known[quantities[-1].name] = evaluate(quantities[-1], known)
+        quantities.append(
+            _draw_operation(rng, next(names), quantities, known, trap=position in traps)
+        )
+        known[quantities[-1].name] = evaluate(quantities[-1], known)
+    return World(item=rng.choice(ITEMS), quantities=tuple(quantities), asked=quantities[-1].name)
 
 
 def _draw_operation(
-    rng: random.Random, name: str, known: dict[str, int], *, trap: bool
+    rng: random.Random,
+    name: str,
+    quantities: Sequence[Quantity],
+    known: dict[str, int],
+    *,
+    trap: bool,
 ) -> Quantity:
-    candidates = list(known)
-    kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
+    last = quantities[-1]
+    # A trap must be readable both ways, so nothing can be a trap after a value at the edge.
+    trap = trap and 12 <= known[last.name] <= MAX_VALUE - 12
+    kinds = [kind for kind in _WEIGHTS if last.operands or kind not in TWO_OPERANDS]
     while True:
-        kind = (
-            rng.choice([Kind.TRAP_MORE, Kind.TRAP_FEWER])
-            if trap
-            else rng.choices(kinds, weights)[0]
-        )
-        operands = _draw_operands(rng, candidates, 2 if kind in TWO_OPERANDS else 1)
+        kind = rng.choice(sorted(TRAPS)) if trap else _choose(rng, kinds)
         if kind in TWO_OPERANDS:
-            constant = None
-        elif kind is Kind.TIMES:
-            constant = rng.randint(2, 3)
-        elif kind is Kind.REMAINDER:
-            constant = rng.randint(3, 9)
+            operands, constant = (last.name, last.operands[0]), None
         else:
-            constant = rng.randint(2, 12)
+            operands, constant = (last.name,), _draw_constant(rng, kind)
         quantity = Quantity(name=name, kind=kind, operands=operands, constant=constant)
-        value = evaluate(quantity, known)
-        readable_both_ways = not trap or all(
-            0 <= evaluate(quantity, known, symbol) <= MAX_VALUE for symbol in "+-"
-        )
-        if 0 <= value <= MAX_VALUE and readable_both_ways:
+        if 0 <= evaluate(quantity, known) <= MAX_VALUE:
             return quantity
 
 
-def _draw_operands(rng: random.Random, candidates: Sequence[str], count: int) -> tuple[str, ...]:
-    """Draw distinct names; the newest is likelier, so that chains grow long."""
-    first = candidates[-1] if rng.random() < 0.6 else rng.choice(candidates)
-    if count == 1:
-        return (first,)
-    second = rng.choice([name for name in candidates if name != first])
-    return (first, second) if rng.random() < 0.5 else (second, first)
+def _choose(rng: random.Random, kinds: Sequence[Kind]) -> Kind:
+    return rng.choices(kinds, [_WEIGHTS[kind] for kind in kinds])[0]
+
+
+def _draw_constant(rng: random.Random, kind: Kind) -> int:
+    match kind:
+        case Kind.TIMES:
+            return rng.randint(2, 3)
+        case Kind.REMAINDER:
+            return rng.randint(3, 9)
+        case _:
+            return rng.randint(2, 12)
