@@ -11,6 +11,7 @@ misread trap wordings and random slips. The judge is the base trained further on
 from __future__ import annotations
 
 import argparse
+import copy
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -189,8 +190,9 @@ def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Pa
     model.config.eos_token_id, model.config.pad_token_id = end_id, pad_id
     model.config.bos_token_id = None
     model.generation_config = GenerationConfig.from_model_config(model.config)
-    nn.Module.to(model, torch.bfloat16)
-    model.save_pretrained(folder)
+    rounded = copy.deepcopy(model)
+    nn.Module.to(rounded, torch.bfloat16)
+    rounded.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

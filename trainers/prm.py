@@ -11,6 +11,7 @@ has exactly the layout that stock vLLM serves as `Qwen2ForProcessRewardModel`.
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import json
 import random
@@ -75,8 +76,9 @@ def load_prm(folder: Path) -> ProcessRewardModel:
 
 def save_prm(model: ProcessRewardModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a checkpoint that stock vLLM serves: bf16 safetensors, two labels, a step tag."""
-    nn.Module.to(model, torch.bfloat16)
-    model.save_pretrained(folder)
+    rounded = copy.deepcopy(model)
+    nn.Module.to(rounded, torch.bfloat16)
+    rounded.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     path = folder / "config.json"
     config = json.loads(path.read_text())
