@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format lock clean
+.PHONY: help install demo test test-slow lint format lock clean sandbox-models
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,24 @@ lint: $(INSTALLED) ## Lint, format, types, import rules and spelling
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
+
+# Base, policy and judge; then the PRM on the oracle's labels of the policy's own samples.
+# About an hour on 2 cores. MODELS is where the shipped ones are.
+MODELS ?= prm_search/sandbox/models
+sandbox-models: $(INSTALLED) ## Train the sandbox's models again (an hour on 2 cores)
+	$(BIN)/python -m trainers.pretrain --role base --out $(MODELS)/base
+	$(BIN)/python -m trainers.pretrain --role policy --start $(MODELS)/base --out $(MODELS)/policy
+	$(BIN)/python -m trainers.pretrain --role judge --start $(MODELS)/base --out $(MODELS)/judge
+	$(BIN)/prm-search search policy=sandbox policy.model=$(MODELS)/policy data=sandbox \
+	  data.split=train data.num_problems=1200 search=majority search.num_samples=8 \
+	  run_dir=runs/sandbox_samples_train
+	$(BIN)/prm-search search policy=sandbox policy.model=$(MODELS)/policy data=sandbox \
+	  data.split=dev data.num_problems=100 search=majority search.num_samples=4 \
+	  run_dir=runs/sandbox_samples_dev
+	$(BIN)/python -m prm_search.sandbox.label runs/sandbox_samples_train runs/sandbox_train.jsonl
+	$(BIN)/python -m prm_search.sandbox.label runs/sandbox_samples_dev runs/sandbox_dev.jsonl
+	$(BIN)/python -m trainers.prm --start $(MODELS)/base --data runs/sandbox_train.jsonl \
+	  --dev runs/sandbox_dev.jsonl --out $(MODELS)/prm
 
 format: $(INSTALLED) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .

@@ -80,11 +80,11 @@ RECIPES = {
     ),
     "policy": Recipe(
         example=_solution(POLICY_FLAWS),
-        optimizer=OptimizerSettings(num_steps=500, learning_rate=1e-3),
+        optimizer=OptimizerSettings(num_steps=300, learning_rate=1e-3),
     ),
     "judge": Recipe(
         example=_critique,
-        optimizer=OptimizerSettings(num_steps=1000, learning_rate=2e-3),
+        optimizer=OptimizerSettings(num_steps=450, learning_rate=2e-3),
         length_factor=1.55,
     ),
 }
