@@ -13,10 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-# Before vLLM is imported, which reads them then. Its log is of no use to a user, who is told
-# of failures by this project's own errors.
+# Read when vLLM is imported, and inherited by its processes. Failures are reported by this
+# project's own errors; what torch and Python warn of there concerns vLLM alone.
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+os.environ.setdefault("PYTHONWARNINGS", "ignore")
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+os.environ.setdefault("TORCH_LOGS", "-all")
+# By default every engine on CPU binds its threads to the same cores.
+os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+# Workers have nothing to clean up that is worth waiting for.
+os.environ.setdefault("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "1")
 
 from vllm import AsyncEngineArgs, PoolingParams, SamplingParams
 from vllm.config import PoolerConfig
@@ -89,7 +96,10 @@ class VllmEngine:
             EngineError: naming the model, if it cannot be loaded.
         """
         check_folder(model)
+        # The engine's processes inherit these.
         os.environ[vllm_owner.OWNER] = str(os.getpid())
+        if current_platform.is_cpu():
+            os.environ["OMP_NUM_THREADS"] = str(_num_threads(options))
 
         def load() -> AsyncLLM:
             arguments = _engine_arguments(model, is_pooling, dtype, max_model_len, options)
@@ -154,7 +164,11 @@ class VllmEngine:
         )
 
     async def close(self) -> None:
-        """End the engine's processes."""
+        """End the engine's processes. Requests in progress fail."""
+        # vLLM itself would tell the log that the engine died, and leave requests waiting.
+        self._engine.output_processor.propagate_error(vllm_exceptions.EngineDeadError())
+        if self._engine.output_handler is not None:
+            self._engine.output_handler.cancel()
         await asyncio.to_thread(self._engine.shutdown)
 
     async def _last(self, outputs: AsyncIterator[_Output]) -> _Output:
@@ -222,6 +236,11 @@ def _engine_arguments(
         context = arguments.create_model_config().max_model_len
         arguments.max_num_batched_tokens = max(_CPU_BATCHED_TOKENS, context, options.max_num_seqs)
     return arguments
+
+
+def _num_threads(options: VllmOptions) -> int:
+    half = max(1, len(os.sched_getaffinity(0)) // 2)
+    return options.num_threads or int(os.environ.get("OMP_NUM_THREADS", half))
 
 
 def _sampling_parameters(sampling: Sampling, max_tokens: int) -> SamplingParams:

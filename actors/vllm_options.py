@@ -21,6 +21,8 @@ class VllmOptions:
     """Sequences computed at the same time."""
     block_size: int | None = None
     """Tokens of a block of the key-value cache; None means 32 on CPU, and vLLM's choice on GPU."""
+    num_threads: int | None = None
+    """Threads of an engine on CPU; None means $OMP_NUM_THREADS, or else half of the cores."""
     enforce_eager: bool | None = None
     """Whether to start at once instead of compiling the model first; None means only on CPU."""
     reuse_prefixes: bool = True
@@ -33,6 +35,7 @@ class VllmOptions:
             "tensor_parallel_size": self.tensor_parallel_size,
             "max_num_seqs": self.max_num_seqs,
             "block_size": self.block_size,
+            "num_threads": self.num_threads,
         }
         for name, value in counts.items():
             require(value is None or value >= 1, f"options.{name}", value, "must be at least 1")

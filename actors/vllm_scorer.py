@@ -7,7 +7,6 @@ has no score.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,9 @@ from functools import lru_cache, partial
 
 from actors.prompting import load_tokenizer
 from actors.score_cache import ScoreCache
-from actors.vllm_engine import PooledRows, VllmEngine, VllmOptions
+from actors.vllm_engine import PooledRows, VllmEngine
+from actors.vllm_options import VllmOptions
+from prm_search.concurrency import gather_all
 from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
 from prm_search.prms.prm import Prm
 from prm_search.prms.rendering import RenderedSolution, render
@@ -67,7 +68,7 @@ class VllmScorer:
             EngineError: if the engine failed. A trajectory that cannot be scored gives a
                 Failure in its place instead.
         """
-        scored = await asyncio.gather(*map(self._score, trajectories))
+        scored = await gather_all(map(self._score, trajectories))
         return Scoring(
             scores=tuple(scores for scores, _ in scored),
             usage=sum((usage for _, usage in scored), start=Usage()),
@@ -108,13 +109,10 @@ class VllmScorer:
     async def _compute(
         self, solution: RenderedSolution, keys: Sequence[bytes]
     ) -> tuple[dict[bytes, float], Usage]:
-        positions = {
-            key: position
-            for key, position in zip(solution.keys, solution.positions, strict=True)
-            if key in set(keys)
-        }
-        if not positions:
+        if not keys:
             return {}, Usage()
+        position_of = dict(zip(solution.keys, solution.positions, strict=True))
+        positions = {key: position_of[key] for key in keys}
         prompt = solution.token_ids[: max(positions.values()) + 1]
         pooled = await self._engine.pool(prompt, read_cache=self._options.reuse_prefixes)
         usage = _usage(pooled)
