@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,13 +12,3 @@ def grader() -> Iterator[MathGrader]:
     grader = MathGrader(GraderSettings(max_seconds=5.0))
     yield grader
     grader.close()
-
-
-@pytest.fixture(scope="session")
-def data_dir() -> Path:
-    """The folder with the public data sets; tests that need it are skipped without."""
-    default = Path(__file__).parents[3] / "shared/data"
-    folder = Path(os.environ.get("PRM_SEARCH_DATA", default))
-    if not folder.is_dir():
-        pytest.skip(f"{folder} does not exist; set PRM_SEARCH_DATA")
-    return folder
