@@ -34,9 +34,9 @@ lint: $(INSTALLED) ## Lint, format, types, import rules and spelling
 	$(BIN)/codespell
 
 # Base, policy and judge; then the PRM on the oracle's labels of the policy's own samples.
-# About an hour on 2 cores. MODELS is where the shipped ones are.
+# MODELS is where the shipped ones are.
 MODELS ?= prm_search/sandbox/models
-sandbox-models: $(INSTALLED) ## Train the sandbox's models again (an hour on 2 cores)
+sandbox-models: $(INSTALLED) ## Train the sandbox's models again (long on a CPU)
 	$(BIN)/python -m trainers.pretrain --role base --out $(MODELS)/base
 	$(BIN)/python -m trainers.pretrain --role policy --start $(MODELS)/base --out $(MODELS)/policy
 	$(BIN)/python -m trainers.pretrain --role judge --start $(MODELS)/base --out $(MODELS)/judge

@@ -234,7 +234,7 @@ def _console() -> Console:
 
 
 def _show_report(run_dir: Path, console: Console) -> None:
-    from prm_search import reporting  # draws with matplotlib, which takes a second to import
+    from prm_search import reporting  # needed by no run that fails to start
 
     console.print(reporting.table(reporting.summarize(reporting.read_run(run_dir))))
     print(f"Report: {reporting.write_report(run_dir)}")
