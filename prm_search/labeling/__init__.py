@@ -1,0 +1,1 @@
+"""Step labels: from Monte-Carlo rollouts, from a judge, from both, or from an oracle."""
