@@ -1,6 +1,6 @@
 """What all sources of step labels have in common.
 
-    Response --annotator--> Annotation = a label per step, or the reason why it is set aside
+Response --annotator--> Annotation = a label per step, or the reason why it is set aside
 """
 
 from __future__ import annotations
