@@ -49,6 +49,14 @@ class CompletionEngine(Protocol):
         """
         ...
 
+    async def reset_cache(self) -> None:
+        """Forget all prefixes.
+
+        Raises:
+            EngineError: if requests are in progress.
+        """
+        ...
+
     async def close(self) -> None:
         """End the engine."""
         ...

@@ -34,6 +34,10 @@ class CritiqueJudge(ABC):
     @abstractmethod
     async def _start_engine(self) -> CompletionEngine: ...
 
+    async def reset_cache(self) -> None:
+        """Forget all prefixes; see `actors.engine.Engine`."""
+        await self._engine.reset_cache()
+
     async def close(self) -> None:
         """End the engine."""
         await self._engine.close()

@@ -23,6 +23,14 @@ class Engine(Protocol):
         """
         ...
 
+    async def reset_cache(self) -> None:
+        """Forget what was computed, so that what follows costs what it costs alone.
+
+        Raises:
+            EngineError: if requests are in progress.
+        """
+        ...
+
     async def close(self) -> None:
         """Free everything that the engine holds. The engine is not used afterwards."""
         ...

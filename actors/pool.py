@@ -18,6 +18,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from actors.engine import EngineDeadError
+from prm_search.concurrency import gather_all
 from prm_search.errors import EngineError
 
 _log = logging.getLogger(__name__)
@@ -188,6 +189,28 @@ class Pool:
             finally:
                 slot.num_in_flight -= 1
                 self._admit()
+
+    async def broadcast(self, method: str, *arguments: Any, **options: Any) -> list[Any]:
+        """Call a method of every replica's engine, beside the requests.
+
+        Returns:
+            The answers. Replicas that are down, or are lost before they answer, give none:
+            they come back as they were made.
+
+        Raises:
+            Exception: whatever an engine raises.
+        """
+
+        async def call(slot: _Slot) -> list[Any]:
+            num_starts = slot.num_starts
+            try:
+                return [await slot.replica.call(method, *arguments, **options)]
+            except EngineDeadError as error:
+                self._lose(slot, num_starts, error)
+                return []
+
+        running = [slot for slot in self._slots if slot.state is _State.RUNNING]
+        return [answer for answers in await gather_all(map(call, running)) for answer in answers]
 
     async def _acquire(self, problem_id: str) -> _Slot:
         if self._death is not None:

@@ -25,6 +25,10 @@ class _PooledEngine:
         """Start all replicas side by side."""
         await self._pool.start()
 
+    async def reset_cache(self) -> None:
+        """Let all replicas forget what they computed."""
+        await self._pool.broadcast("reset_cache")
+
     async def close(self) -> None:
         """Stop all replicas."""
         await self._pool.close()

@@ -19,6 +19,7 @@ class ScoreCache:
         self._max_entries = max_entries
         self._known: OrderedDict[bytes, float] = OrderedDict()
         self._pending: dict[bytes, asyncio.Future[float | None]] = {}
+        self._num_clears = 0
 
     async def get(
         self,
@@ -51,6 +52,11 @@ class ScoreCache:
                     found[key] = score
         return [found[key] for key in keys]
 
+    def clear(self) -> None:
+        """Forget all scores. Those being computed now are given to whoever waits for them."""
+        self._known.clear()
+        self._num_clears += 1
+
     async def _compute(
         self,
         keys: Sequence[bytes],
@@ -59,6 +65,7 @@ class ScoreCache:
         futures = {key: asyncio.get_running_loop().create_future() for key in keys}
         self._pending |= futures
         scores: Mapping[bytes, float] = {}
+        num_clears = self._num_clears
         try:
             scores = await compute(keys)
         finally:
@@ -66,7 +73,8 @@ class ScoreCache:
             for key, future in futures.items():
                 del self._pending[key]
                 future.set_result(finite.get(key))
-            self._remember(finite)
+            if num_clears == self._num_clears:  # else they may come from other weights
+                self._remember(finite)
         return scores
 
     def _recall(self, keys: Sequence[bytes]) -> dict[bytes, float]:

@@ -70,6 +70,9 @@ class TransformersCompletions:
             SampleRequest(prompt=prompt, sampling=sampling), num_tokens=len(prompt)
         )
 
+    async def reset_cache(self) -> None:
+        """Nothing: each batch begins without a cache."""
+
     async def close(self) -> None:
         """End the thread that computes."""
         await self._thread.close()

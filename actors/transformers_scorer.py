@@ -47,6 +47,9 @@ class TransformersScorer:
         self._step = lru_cache(maxsize=65536)(partial(prm.family.step, tokenizer))
         self._thread: BatchThread[RenderedSolution, Rows] = BatchThread(self._run, self._options)
 
+    async def reset_cache(self) -> None:
+        """Nothing: every score is computed anew."""
+
     async def close(self) -> None:
         """End the thread that computes."""
         await self._thread.close()

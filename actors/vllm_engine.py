@@ -48,6 +48,8 @@ _CPU_BLOCK_SIZE = 32
 _CPU_BATCHED_TOKENS = 4096
 _CPU_KV_CACHE_GIB = 2.0
 _GIB = 1 << 30
+_RESET_TRIES = 100
+_RESET_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +163,21 @@ class VllmEngine:
             rows=tuple(map(tuple, output.outputs.data.tolist())),
             num_prompt_tokens=len(prompt),
             num_cached_tokens=output.num_cached_tokens,
+        )
+
+    async def reset_cache(self) -> None:
+        """Forget all prefixes.
+
+        Raises:
+            EngineError: if requests are in progress.
+        """
+        # Requests that were given up may hold their part of it a moment longer.
+        for _ in range(_RESET_TRIES):
+            if await self._engine.reset_prefix_cache():
+                return
+            await asyncio.sleep(_RESET_SECONDS)
+        raise EngineError(
+            f"the cache of model {self._model!r} cannot be reset while requests are in progress"
         )
 
     async def close(self) -> None:

@@ -77,8 +77,10 @@ class VllmScorer:
     async def _score(self, trajectory: Trajectory) -> tuple[StepScores | Failure, Usage]:
         started = time.perf_counter()
         usage = Usage()
+        num_tokens = 0
         try:
             solution = self._render(trajectory)
+            num_tokens = solution.positions[-1] + 1 if solution.positions else 0
 
             async def compute(keys: Sequence[bytes]) -> dict[bytes, float]:
                 nonlocal usage
@@ -93,7 +95,23 @@ class VllmScorer:
             scores = StepScores(values=tuple(values))
         except (ContextLengthError, EmptyStepError, ScoringError) as error:
             scores = Failure.of(error)
-        return scores, replace(usage, seconds=time.perf_counter() - started)
+        # What another request computed, now or earlier, is as cached as what vLLM remembers.
+        cached = max(0, num_tokens - usage.scored_tokens)
+        return scores, replace(
+            usage,
+            prompt_tokens=usage.scored_tokens + cached,
+            cached_tokens=cached,
+            seconds=time.perf_counter() - started,
+        )
+
+    async def reset_cache(self) -> None:
+        """Forget all scores and prefixes.
+
+        Raises:
+            EngineError: if requests are in progress.
+        """
+        self._scores.clear()
+        await self._engine.reset_cache()
 
     def _render(self, trajectory: Trajectory) -> RenderedSolution:
         solution = render(

@@ -18,7 +18,7 @@ from prm_search.composition import compose
 from prm_search.concurrency import gather_all
 from prm_search.controller import run_search
 from prm_search.grading import MathGrader
-from prm_search.job import EngineFactory, SearchJob, search_job
+from prm_search.job import Engine, EngineFactory, SearchJob, search_job
 from prm_search.prms.prm import Prm
 from prm_search.progress import display_for
 from prm_search.protocols import Generator, Grader, Scorer, SearchAlgorithm
@@ -53,6 +53,11 @@ class Bench:
     generator: Generator
     scorer: Scorer
     grader: Grader
+    engines: Sequence[Engine]
+
+    async def reset_cache(self) -> None:
+        """Let the engines forget what they computed."""
+        await gather_all(engine.reset_cache() for engine in self.engines)
 
 
 @asynccontextmanager
@@ -69,7 +74,10 @@ async def engines(job: SearchJob) -> AsyncGenerator[Bench, None]:
             ]
         )
         yield Bench(
-            generator=cast("Generator", generator), scorer=cast("Scorer", scorer), grader=grader
+            generator=cast("Generator", generator),
+            scorer=cast("Scorer", scorer),
+            grader=grader,
+            engines=(generator, scorer),
         )
     finally:
         grader.close()
@@ -79,11 +87,12 @@ async def engines(job: SearchJob) -> AsyncGenerator[Bench, None]:
 async def timed_run(
     bench: Bench, problems: Sequence[Problem], algorithm: SearchAlgorithm, name: str, seed: int
 ) -> tuple[list[Record], float]:
-    """Search all problems with the controller.
+    """Search all problems with the controller, beginning with empty caches.
 
     Returns:
         The records in the order of the problems, and the wall time in seconds.
     """
+    await bench.reset_cache()
     with tempfile.TemporaryDirectory() as folder, RunStore(Path(folder)) as store:
         started = time.perf_counter()
         await run_search(

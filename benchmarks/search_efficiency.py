@@ -183,7 +183,6 @@ async def measure(num_problems: int, num_seeds: int, overrides: Sequence[str]) -
     others = compose_job(size, "data.seed=1000", *overrides).data.load().problems
     methods = {
         "majority": BestOfN(num_samples=MAJORITY_POOL, selection=Selection.majority),
-        # Before any other method that has steps scored, so that it finds no score in the cache.
         "beam": BeamSearch(num_beams=NUM_SAMPLES),
         "weighted_best_of_n": BestOfN(num_samples=NUM_SAMPLES, selection=Selection.weighted),
     }

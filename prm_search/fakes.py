@@ -83,6 +83,9 @@ class FakeEngine:
     async def start(self) -> None:
         """Does nothing: there is nothing to start."""
 
+    async def reset_cache(self) -> None:
+        """Does nothing: there is nothing to forget."""
+
     async def close(self) -> None:
         """Does nothing: there is nothing to close."""
 
@@ -205,6 +208,10 @@ class FakeScorer(FakeEngine):
     _scored: set[tuple[str, str]] = field(
         default_factory=set[tuple[str, str]], init=False, repr=False
     )
+
+    async def reset_cache(self) -> None:
+        """Forget what was scored before."""
+        self._scored.clear()
 
     async def score(self, trajectories: Sequence[Trajectory]) -> Scoring:
         """Score every step of each trajectory; see `prm_search.protocols.Scorer`."""

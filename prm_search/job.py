@@ -31,6 +31,14 @@ class Engine(Protocol):
         """Load the model."""
         ...
 
+    async def reset_cache(self) -> None:
+        """Forget what was computed, so that what follows costs what it costs alone.
+
+        Raises:
+            EngineError: if requests are in progress.
+        """
+        ...
+
     async def close(self) -> None:
         """Give everything back."""
         ...

@@ -16,7 +16,7 @@ from prm_search.budget import Role
 from prm_search.concurrency import gather_all
 from prm_search.controller import run_search
 from prm_search.grading import MathGrader
-from prm_search.job import MAY_DIFFER, SearchJob
+from prm_search.job import MAY_DIFFER, Engine, SearchJob
 from prm_search.progress import ProgressDisplay, display_for
 from prm_search.protocols import Generator, Scorer
 from prm_search.store import RecordKey, RunStore
@@ -87,11 +87,15 @@ async def _run_methods(
     stop = asyncio.Event()
     num_failed = 0
     try:
-        async with _engines(job, display) as (generator, scorer):
+        async with _engines(job, display) as engines:
+            generator = cast("Generator", engines[Role.POLICY])
+            scorer = cast("Scorer | None", engines.get(Role.PRM))
             with _StopOnInterrupt(stop, display):
                 for name, algorithm in job.methods.items():
                     if stop.is_set():
                         break
+                    # What a method costs must not depend on which ones ran before it.
+                    await gather_all(engine.reset_cache() for engine in engines.values())
                     totals = await run_search(
                         problems,
                         algorithm=algorithm,
@@ -116,7 +120,7 @@ async def _run_methods(
 @asynccontextmanager
 async def _engines(
     job: SearchJob, display: ProgressDisplay
-) -> AsyncGenerator[tuple[Generator, Scorer | None], None]:
+) -> AsyncGenerator[Mapping[Role, Engine], None]:
     """The engines that the methods need, started side by side."""
     factories = {Role.POLICY: job.engine.generator}
     if job.engine.scorer is not None:
@@ -126,8 +130,7 @@ async def _engines(
         engines = await gather_all(
             job.cluster.launch(factory, role) for role, factory in factories.items()
         )
-        generator, *scorers = engines
-        yield cast("Generator", generator), cast("Scorer", scorers[0]) if scorers else None
+        yield dict(zip(factories, engines, strict=True))
     finally:
         await job.cluster.close()
 

@@ -384,3 +384,17 @@ def test_impossible_placements_are_refused_by_name(wrong: dict[str, Any]) -> Non
 def test_a_replica_takes_the_gpus_of_all_its_ranks() -> None:
     assert Placement(num_gpus=1, tensor_parallel_size=4).gpus_per_replica == 4
     assert Placement(num_gpus=0.4).gpus_per_replica == pytest.approx(0.4)
+
+
+async def test_a_broadcast_reaches_every_running_replica():
+    replicas = [FakeReplica(), FakeReplica(), FakeReplica(is_open=False)]
+    pool = await pool_of(*replicas)
+    answers = asyncio.create_task(pool.broadcast("forget"))
+    await settle()
+
+    replicas[2].kill()
+
+    assert await answers == [("forget",), ("forget",)]
+    await settle()
+    assert pool.counters.num_restarts == 1
+    await pool.close()

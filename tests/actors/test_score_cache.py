@@ -85,3 +85,25 @@ async def test_nan_is_not_kept():
 
     assert math.isnan((await cache.get([b"a"], nan))[0])
     assert await cache.get([b"a"], Computer()) == [0.1]
+
+
+async def test_after_clear_scores_are_computed_again():
+    cache, compute = ScoreCache(), Computer()
+    await cache.get([b"a"], compute)
+
+    cache.clear()
+
+    assert await cache.get([b"a"], compute) == [0.1]
+    assert compute.asked == [[b"a"], [b"a"]]
+
+
+async def test_what_was_being_computed_during_clear_is_not_kept():
+    cache, compute = ScoreCache(), Computer(latency=0.01)
+    request = asyncio.create_task(cache.get([b"a"], compute))
+    await asyncio.sleep(0)
+
+    cache.clear()
+
+    assert await request == [0.1]
+    await cache.get([b"a"], compute)
+    assert compute.asked == [[b"a"], [b"a"]]

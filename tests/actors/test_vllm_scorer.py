@@ -180,7 +180,23 @@ async def test_what_was_scored_costs_nothing_again(scorer):
 
     assert first.usage.num_calls == 1
     assert second.usage.num_calls == second.usage.scored_tokens == 0
+    assert second.usage.cached_tokens == second.usage.prompt_tokens > 0
+    assert first.usage.prompt_tokens == 2 * second.usage.prompt_tokens
     assert second.scores == first.scores[:1]
+
+
+async def test_after_a_reset_everything_is_computed_again(scorer):
+    trajectory = write_trajectory(random.Random(8), 4)
+    first = await scorer.score([trajectory])
+    before = scorer.num_recomputed
+
+    await scorer.reset_cache()
+    again = await scorer.score([trajectory])
+
+    assert again.usage.scored_tokens == first.usage.scored_tokens
+    assert again.usage.cached_tokens == 0
+    assert again.scores == first.scores
+    assert scorer.num_recomputed == before
 
 
 async def test_a_forgotten_score_of_a_cached_prefix_is_computed_again(scorer, reference):

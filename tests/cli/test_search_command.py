@@ -115,6 +115,20 @@ def test_a_run_writes_its_directory_and_nothing_else(settings: list[str], tmp_pa
     assert "beam" in again.stdout
 
 
+def test_what_a_method_costs_does_not_depend_on_those_before_it(
+    settings: list[str], tmp_path: Path
+) -> None:
+    settings = [item for item in settings if not item.startswith("search")]
+    methods = ["~search", "+search@methods.first=best_of_n", "+search@methods.second=best_of_n"]
+    fast = ["engine.generator.latency=0", "+engine.scorer.reuses_prefixes=true"]
+    done = run(["search", *settings, *methods, *fast, "run_dir=run"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "run/results.jsonl").read_text().splitlines()
+    costs = [json.loads(line)["usage"]["prm"]["scored_tokens"] for line in lines]
+    assert costs[:NUM_PROBLEMS] == costs[NUM_PROBLEMS:]
+    assert all(cost > 0 for cost in costs)
+
+
 def test_a_run_that_was_killed_and_resumed_is_byte_identical_to_an_undisturbed_one(
     settings: list[str], tmp_path: Path
 ) -> None:
