@@ -84,8 +84,8 @@ RECIPES = {
     ),
     "judge": Recipe(
         example=_critique,
-        optimizer=OptimizerSettings(num_steps=450, learning_rate=2e-3),
-        length_factor=1.55,
+        optimizer=OptimizerSettings(num_steps=1500, learning_rate=2e-3),
+        length_factor=1.6,
     ),
 }
 

@@ -1,11 +1,12 @@
 r"""Critiques of sandbox solutions, as the sandbox judge learns to write them.
 
-One line per step: its 0-based index, what a right step would say, and a verdict. The critique
-stops at the first wrong step and ends in its index, or -1 if every step is right.
+One line per step: its 0-based index, how a right step would work it out, the value that the
+step got, and a verdict. The critique stops at the first wrong step and ends in its index, or -1
+if every step is right.
 
-    0: 12 is given, so Ann=12. Right
-    1: Ann=12 and 12+7=19, so Ben=19. Right
-    2: Ben=19 and 19-4=15, so Cat=15. Wrong
+    0 Ann: 12 is given, got 12. Right
+    1 Ben: Ann=12 and 12+7=19, got 19. Right
+    2 Cat: Ben=19 and 19-4=15, got 23. Wrong
     \boxed{2}
 """
 
@@ -31,15 +32,17 @@ def write_critique(prompt: str, steps: Sequence[str]) -> str:
     for index, (text, error) in enumerate(zip(steps, check_steps(prompt, steps), strict=True)):
         claim = read_step(text)
         quantity = world.find(claim.name) if claim else None
-        if read_answer(text) is not None:
-            expected = f"{world.asked}={known.get(world.asked)}."
+        answer = read_answer(text)
+        if answer is not None:
+            expected = f"{world.asked}={known.get(world.asked)}, got {answer}."
         elif claim is None or quantity is None:
             expected = "This cannot be read."
         elif any(name not in known for name in quantity.operands):
             expected = "This comes too early."
         else:
-            expected = write_step(right_claim(quantity, known)).split(": ", 1)[1]
-        lines.append(f"{index}: {expected} {'Right' if error is None else 'Wrong'}")
+            working = write_step(right_claim(quantity, known)).split(", so ")[0]
+            expected = f"{working}, got {claim.conclusion}."
+        lines.append(f"{index} {expected} {'Right' if error is None else 'Wrong'}")
         if error is not None:
             verdict = index
             break
