@@ -41,7 +41,7 @@ sandbox-models: $(INSTALLED) ## Train the sandbox's models again (long on a CPU)
 	$(BIN)/python -m trainers.pretrain --role policy --start $(MODELS)/base --out $(MODELS)/policy
 	$(BIN)/python -m trainers.pretrain --role judge --start $(MODELS)/base --out $(MODELS)/judge
 	$(BIN)/prm-search search policy=sandbox policy.model=$(MODELS)/policy data=sandbox \
-	  data.split=train data.num_problems=1200 search=majority search.num_samples=8 \
+	  data.split=train data.num_problems=4000 search=majority search.num_samples=8 \
 	  run_dir=runs/sandbox_samples_train
 	$(BIN)/prm-search search policy=sandbox policy.model=$(MODELS)/policy data=sandbox \
 	  data.split=dev data.num_problems=100 search=majority search.num_samples=4 \
