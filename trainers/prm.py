@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="labeled solutions (JSON lines)")
     parser.add_argument("--dev", type=Path, help="held-out labeled solutions, for F1 at the end")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the PRM to")
-    parser.add_argument("--num-steps", type=int, default=1500)
+    parser.add_argument("--num-steps", type=int, default=1000)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--tokens-per-step", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
