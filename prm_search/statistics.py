@@ -148,10 +148,52 @@ def bootstrap(
         size = min(_RESAMPLES_AT_ONCE, num_resamples - start)
         drawn = rng.integers(len(numbers), size=(size, len(numbers)))
         means[start : start + size] = numbers[drawn].mean(axis=1)
+    return percentile_interval(float(numbers.mean()), means, confidence=confidence)
+
+
+def resample_sums(
+    counts: NDArray[np.float64], *, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+) -> NDArray[np.float64]:
+    """Sums over clusters that are drawn with replacement, for the bootstrap of any ratio of sums.
+
+    Args:
+        counts: [num_clusters, num_counts] what each independent unit adds to each sum.
+        seed: the same seed and counts give the same sums.
+
+    Returns:
+        [num_resamples, num_counts]
+
+    Raises:
+        ValueError: if there are no clusters.
+    """
+    num_clusters = len(counts)
+    if num_clusters == 0:
+        raise ValueError("there are no outcomes to estimate from")
+    rng = np.random.default_rng(seed)
+    sums = np.empty((num_resamples, counts.shape[1]))
+    for start in range(0, num_resamples, _RESAMPLES_AT_ONCE):  # bounds the memory
+        size = min(_RESAMPLES_AT_ONCE, num_resamples - start)
+        drawn = rng.integers(num_clusters, size=(size, num_clusters))
+        places = drawn + num_clusters * np.arange(size)[:, None]
+        weights = np.bincount(places.ravel(), minlength=size * num_clusters)
+        sums[start : start + size] = weights.reshape(size, num_clusters) @ counts
+    return sums
+
+
+def percentile_interval(
+    value: float, samples: NDArray[np.float64], *, confidence: float = 0.95
+) -> Estimate:
+    """A value with the percentile interval of its bootstrap samples.
+
+    Args:
+        value: the statistic of the data itself.
+        samples: [num_resamples] the statistic of each resample; NaN where it is not defined.
+        confidence: in (0, 1).
+    """
     tail = (1 - _checked(confidence)) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    mean = float(numbers.mean())
-    return Estimate(value=mean, low=min(mean, float(low)), high=max(mean, float(high)))
+    known = samples[~np.isnan(samples)]
+    low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (value, value)
+    return Estimate(value=value, low=min(value, float(low)), high=max(value, float(high)))
 
 
 def pass_at_k(num_samples: int, num_right: int, k: int) -> float:
