@@ -29,7 +29,8 @@ from prm_search.errors import ConfigurationError, PrmSearchError
 from prm_search.job import plain_config, search_job
 from prm_search.manifest import versions
 from prm_search.mistakes import explain, refuse_empty_groups
-from prm_search.runs import FAILED, INTERRUPTED, OK, run_job
+from prm_search.run_session import FAILED, INTERRUPTED, OK
+from prm_search.runs import run_job
 
 USAGE = 2
 """Exit code of a command line that cannot be understood."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, Self, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +19,24 @@ from rich.progress import (
 )
 
 _SECONDS_BETWEEN_LINES = 10.0
+
+
+class RunningTotals(Protocol):
+    """Sums over the records of one method: a frozen dataclass. Its text is shown."""
+
+    @property
+    def num_problems(self) -> int:
+        """Problems that have a record."""
+        ...
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that the engines computed, for the rate."""
+        ...
+
+    def add(self, record: Mapping[str, object]) -> Self:
+        """These sums and one more record."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +75,11 @@ class Totals:
         )
 
     @property
+    def num_tokens(self) -> int:
+        """Tokens that the policy generated or the PRM computed."""
+        return self.generated_tokens + self.scored_tokens
+
+    @property
     def accuracy(self) -> float | None:
         """Share of the graded problems that are right; None if none was graded."""
         return self.num_correct / self.num_graded if self.num_graded else None
@@ -74,11 +97,11 @@ class Totals:
 class ProgressDisplay(Protocol):
     """Shows how far a method is."""
 
-    def begin(self, method: str, *, num_problems: int, totals: Totals) -> None:
+    def begin(self, method: str, *, num_problems: int, totals: RunningTotals) -> None:
         """A method starts; `totals` holds what earlier sessions have finished."""
         ...
 
-    def update(self, totals: Totals) -> None:
+    def update(self, totals: RunningTotals) -> None:
         """A problem has been finished."""
         ...
 
@@ -94,10 +117,10 @@ class ProgressDisplay(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def begin(self, method: str, *, num_problems: int, totals: Totals) -> None:
+    def begin(self, method: str, *, num_problems: int, totals: RunningTotals) -> None:
         """Nothing."""
 
-    def update(self, totals: Totals) -> None:
+    def update(self, totals: RunningTotals) -> None:
         """Nothing."""
 
     def end(self) -> None:
@@ -110,7 +133,7 @@ class Silent:
 class _Clock:
     """Rates since the beginning of this session."""
 
-    def __init__(self, num_problems: int, totals: Totals) -> None:
+    def __init__(self, num_problems: int, totals: RunningTotals) -> None:
         self.num_problems = num_problems
         self._first = totals
         self._start = time.monotonic()
@@ -119,13 +142,12 @@ class _Clock:
     def seconds(self) -> float:
         return max(time.monotonic() - self._start, 1e-9)
 
-    def rate(self, totals: Totals) -> float:
+    def rate(self, totals: RunningTotals) -> float:
         """Problems a second."""
         return (totals.num_problems - self._first.num_problems) / self.seconds
 
-    def describe(self, totals: Totals) -> str:
-        tokens = totals.generated_tokens + totals.scored_tokens
-        tokens -= self._first.generated_tokens + self._first.scored_tokens
+    def describe(self, totals: RunningTotals) -> str:
+        tokens = totals.num_tokens - self._first.num_tokens
         rate = f"{self.rate(totals):.1f} problems/s, {tokens / self.seconds:,.0f} tokens/s"
         return f"{totals}, {rate}"
 
@@ -146,7 +168,7 @@ class Bars:
         )
         self._task: TaskID | None = None
 
-    def begin(self, method: str, *, num_problems: int, totals: Totals) -> None:
+    def begin(self, method: str, *, num_problems: int, totals: RunningTotals) -> None:
         """Add a bar."""
         self._clock = _Clock(num_problems, totals)
         self._progress.start()
@@ -154,7 +176,7 @@ class Bars:
             method, total=num_problems, completed=totals.num_problems, summary=str(totals)
         )
 
-    def update(self, totals: Totals) -> None:
+    def update(self, totals: RunningTotals) -> None:
         """Move the bar."""
         if self._task is not None:
             self._progress.update(
@@ -178,7 +200,7 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def begin(self, method: str, *, num_problems: int, totals: Totals) -> None:
+    def begin(self, method: str, *, num_problems: int, totals: RunningTotals) -> None:
         """Say what starts."""
         self._method = method
         self._clock = _Clock(num_problems, totals)
@@ -186,7 +208,7 @@ class Lines:
         done = f", {totals.num_problems} done before" if totals.num_problems else ""
         self.say(f"{method}: {num_problems} problems{done}")
 
-    def update(self, totals: Totals) -> None:
+    def update(self, totals: RunningTotals) -> None:
         """Print a line if the last one is some seconds old, or if this is the end."""
         left = self._clock.num_problems - totals.num_problems
         now = time.monotonic()

@@ -37,7 +37,7 @@ METRICS = "metrics.jsonl"
 SET_ASIDE = "set_aside.jsonl"
 LOCK = "lock"
 
-_LARGE = ("tree", "candidates")
+_LARGE = ("tree", "candidates", "responses")
 """Fields of a record that are left on disk."""
 
 
@@ -140,7 +140,7 @@ class RunStore:
         return len(self._heads)
 
     def heads(self, method: str, seed: int) -> Iterator[Record]:
-        """The records of a method without their large fields (tree, candidates)."""
+        """The records of a method without their large fields (tree, candidates, …)."""
         for key, head in self._heads.items():
             if key.method == method and key.seed == seed:
                 yield head
