@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from prm_search.aggregation import Aggregation
 from prm_search.budget import Budget
-from prm_search.errors import ConfigurationError
 from prm_search.protocols import Generator, Grader, Scorer
-from prm_search.search.checks import require_positive, require_scorer
+from prm_search.search.checks import require_divisible, require_positive, require_scorer
 from prm_search.search.descent import descend
 from prm_search.search.exploration import Exploration
 from prm_search.types import Problem, SearchResult
@@ -44,11 +43,9 @@ class BeamSearch:
             num_expansions=self.num_expansions,
             max_steps=self.max_steps,
         )
-        if self.num_beams % self.num_expansions:
-            raise ConfigurationError(
-                f"BeamSearch: num_beams ({self.num_beams}) must be a multiple of num_expansions "
-                f"({self.num_expansions})"
-            )
+        require_divisible(
+            "BeamSearch", num_beams=self.num_beams, num_expansions=self.num_expansions
+        )
 
     async def __call__(
         self,

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from prm_search.aggregation import Aggregation
 from prm_search.concurrency import gather_all
 from prm_search.search.exploration import Exploration
 from prm_search.search.leaf import Leaf, rank
+
+
+class Expand(Protocol):
+    """Draws continuations of a leaf, with the scores by which they are ranked."""
+
+    async def __call__(
+        self, leaf: Leaf, *, num_samples: int, first_child: int = 0
+    ) -> tuple[Leaf, ...]:
+        """See `Exploration.expand`."""
+        ...
 
 
 async def descend(
@@ -16,6 +28,7 @@ async def descend(
     max_steps: int,
     aggregation: Aggregation,
     first_child: int = 0,
+    expand: Expand | None = None,
 ) -> tuple[Leaf, ...]:
     """Keep the best `num_beams / num_expansions` prefixes at each depth until they have ended.
 
@@ -29,10 +42,12 @@ async def descend(
         max_steps: how many depths to go down at most.
         aggregation: how prefixes are ranked.
         first_child: place of the first sample among the children of the root.
+        expand: how to draw and score; None means that of the exploration.
 
     Returns:
         The kept leaves that have ended, in the order in which they did.
     """
+    expand = expand or exploration.expand
     num_places = num_beams // num_expansions
     beams = [exploration.root]
     num_samples = num_beams
@@ -41,8 +56,7 @@ async def descend(
         if not beams or not exploration.may_go_on():
             break
         branches = await gather_all(
-            exploration.expand(beam, num_samples=num_samples, first_child=first_child)
-            for beam in beams
+            expand(beam, num_samples=num_samples, first_child=first_child) for beam in beams
         )
         leaves = [leaf for branch in branches for leaf in branch]
         kept = rank(leaves, aggregation)[: num_places - len(ended)]

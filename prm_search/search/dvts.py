@@ -67,17 +67,20 @@ class DVTS:
             seed=seed,
         )
         share = _share(budget, self.num_subtrees)
+        forks = [exploration.fork(share) for _ in range(self.num_subtrees)]
         await gather_all(
             descend(
-                exploration.fork(share),
+                fork,
                 num_beams=self.num_expansions,
                 num_expansions=self.num_expansions,
                 max_steps=self.max_steps,
                 aggregation=self.aggregation,
                 first_child=subtree * self.num_expansions,
             )
-            for subtree in range(self.num_subtrees)
+            for subtree, fork in enumerate(forks)
         )
+        for fork in forks:
+            exploration.join(fork)
         return await exploration.result(
             selection=self.selection, aggregation=self.aggregation, grader=grader
         )

@@ -4,6 +4,8 @@ All algorithms explore through it, so all of them draw seeds, score, count and f
 
 - A sample's seed depends on (seed, problem id, its place in the tree) alone.
 - The samples of one expansion are scored as soon as they are there, in one call.
+- Work that goes on side by side and has to count in a certain order is done by forks, which are
+  joined in that order.
 - A sample without content at the root is dropped. A prefix that has outgrown the context ends
   there. A sample that could not be scored has no score. Each is recorded at its node, and the
   search goes on.
@@ -16,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from prm_search.aggregation import Aggregation
-from prm_search.budget import Budget, Ledger, Role
+from prm_search.budget import UNLIMITED, Budget, Ledger, Role
 from prm_search.errors import (
     ContextLengthError,
     EmptyStepError,
@@ -24,6 +26,7 @@ from prm_search.errors import (
     ScoringError,
 )
 from prm_search.protocols import Generator, Grader, Scorer, Until
+from prm_search.search.counting_grader import CountingGrader
 from prm_search.search.leaf import Leaf, Path, rank
 from prm_search.search.recorder import Recorder
 from prm_search.seeds import derive_seed
@@ -38,22 +41,7 @@ from prm_search.types import (
     Trajectory,
     Usage,
 )
-from prm_search.voting import Selection, select
-
-
-class _CountingGrader:
-    """A grader that counts its comparisons."""
-
-    def __init__(self, grader: Grader) -> None:
-        self._grader = grader
-        self.num_calls = 0
-
-    def extract(self, solution: str) -> str | None:
-        return self._grader.extract(solution)
-
-    async def equivalent(self, first: str, second: str) -> bool:
-        self.num_calls += 1
-        return await self._grader.equivalent(first, second)
+from prm_search.voting import AnswerGroup, Selection, group_answers, select
 
 
 class Exploration:
@@ -79,13 +67,9 @@ class Exploration:
         self._began = time.monotonic()
         self._recorder = Recorder()
         self._leaves: dict[Path, Leaf] = {}
-        self._forks: list[Exploration] = []
 
-    def fork(self, budget: Budget) -> Exploration:
-        """An exploration of the same tree with a ledger and a budget of its own.
-
-        What it spends is part of what this one spends.
-        """
+    def fork(self, budget: Budget = UNLIMITED) -> Exploration:
+        """An exploration of the same tree with a ledger and a budget of its own."""
         fork = Exploration(
             self.problem,
             generator=self._generator,
@@ -96,23 +80,22 @@ class Exploration:
         fork._began = self._began
         fork._recorder = self._recorder
         fork._leaves = self._leaves
-        self._forks.append(fork)
         return fork
 
-    @property
-    def ledger(self) -> Ledger:
-        """What was spent so far."""
-        return sum((fork.ledger for fork in self._forks), self._ledger)
+    def join(self, fork: Exploration) -> None:
+        """Take over what a fork has spent, and whether its budget stopped it."""
+        self._ledger = self._ledger + fork._ledger
+        if fork._stop_reason is SearchStop.BUDGET:
+            self._stop_reason = SearchStop.BUDGET
 
-    @property
-    def stop_reason(self) -> SearchStop:
-        """BUDGET if the budget kept this exploration from going on."""
-        reasons = [self._stop_reason, *(fork.stop_reason for fork in self._forks)]
-        return SearchStop.BUDGET if SearchStop.BUDGET in reasons else SearchStop.FINISHED
+    def may_go_on(self, *, num_begun: int = 0) -> bool:
+        """Whether the budget allows another round; if not, the result will say so.
 
-    def may_go_on(self) -> bool:
-        """Whether the budget allows another round; if not, the result will say so."""
-        if self.ledger.exhausts(self._budget, time.monotonic() - self._began):
+        Args:
+            num_begun: samples that forks are drawing, which are not yet in the ledger.
+        """
+        spent = replace(self._ledger, num_generations=self._ledger.num_generations + num_begun)
+        if spent.exhausts(self._budget, time.monotonic() - self._began):
             self._stop_reason = SearchStop.BUDGET
             return False
         return True
@@ -126,7 +109,30 @@ class Exploration:
         until: Until = Until.STEP,
         temperature: float | None = None,
     ) -> tuple[Leaf, ...]:
-        """Draw continuations of a leaf and score them.
+        """Draw continuations of a leaf and score them; see `draw`.
+
+        Raises:
+            ScoringError: if the scorer's answer does not fit the question.
+        """
+        leaves = await self.draw(
+            leaf,
+            num_samples=num_samples,
+            first_child=first_child,
+            until=until,
+            temperature=temperature,
+        )
+        return await self.score(leaf, leaves)
+
+    async def draw(
+        self,
+        leaf: Leaf,
+        *,
+        num_samples: int,
+        first_child: int = 0,
+        until: Until = Until.STEP,
+        temperature: float | None = None,
+    ) -> tuple[Leaf, ...]:
+        """Draw continuations of a leaf.
 
         Args:
             leaf: the prefix to continue.
@@ -142,7 +148,6 @@ class Exploration:
         Raises:
             ContextLengthError: if the problem itself does not fit into the context.
             EngineError: if an engine failed.
-            ScoringError: if the scorer's answer does not fit the question.
         """
         try:
             generation = await self._generator.generate(
@@ -169,13 +174,44 @@ class Exploration:
             self._grow(leaf, child, steps)
             for child, steps in enumerate(generation.continuations, start=first_child)
         ]
-        leaves = await self._score(leaf, [new for new in grown if new is not None])
-        self._leaves.update({new.path: new for new in leaves})
-        return leaves
+        return tuple(new for new in grown if new is not None)
+
+    async def score(self, parent: Leaf, leaves: Sequence[Leaf]) -> tuple[Leaf, ...]:
+        """Score leaves in one call; from now on they can be candidates.
+
+        Args:
+            parent: the prefix that they have in common, whose scores are known.
+            leaves: what was drawn.
+
+        Raises:
+            EngineError: if an engine failed.
+            ScoringError: if the scorer's answer does not fit the question.
+        """
+        if self._scorer is not None and leaves:
+            scoring = await self._scorer.score([leaf.trajectory for leaf in leaves])
+            self._ledger = self._ledger.charge(Role.PRM, scoring.usage)
+            if len(scoring.scores) != len(leaves):
+                raise ScoringError(
+                    f"the scorer was given {len(leaves)} trajectories of problem "
+                    f"{self.problem.id!r} and returned {len(scoring.scores)} results"
+                )
+            pairs = zip(leaves, scoring.scores, strict=True)
+            leaves = [self._note(parent, leaf, scores) for leaf, scores in pairs]
+        self._leaves.update({leaf.path: leaf for leaf in leaves})
+        return tuple(leaves)
 
     def prune(self, leaves: Sequence[Leaf], *, keep: Sequence[Leaf]) -> None:
         """Note which of the leaves survive."""
         self._recorder.prune([leaf.path for leaf in leaves], keep={leaf.path for leaf in keep})
+
+    async def group_answers(
+        self, leaves: Sequence[Leaf], grader: Grader
+    ) -> tuple[AnswerGroup, ...]:
+        """The different answers of leaves that have ended; what comparing them costs is noted."""
+        counting = CountingGrader(grader)
+        groups = await group_answers([leaf.as_candidate() for leaf in leaves], counting)
+        self._charge(counting)
+        return groups
 
     async def result(
         self,
@@ -196,7 +232,7 @@ class Exploration:
             grader: says which answers are the same.
             preferred: leaves among which to choose if one of them can be chosen.
         """
-        counting = _CountingGrader(grader)
+        counting = CountingGrader(grader)
 
         async def choose(pool: Sequence[Candidate]) -> Candidate | None:
             return await select(pool, selection=selection, aggregation=aggregation, grader=counting)
@@ -205,19 +241,22 @@ class Exploration:
         best = await choose([candidates[leaf.path] for leaf in preferred])
         if best is None:
             best = await choose(list(candidates.values()))
-        ledger = self.ledger
-        if counting.num_calls:
-            ledger = ledger.charge(Role.GRADER, Usage(num_calls=counting.num_calls))
+        self._charge(counting)
         path = next((path for path, candidate in candidates.items() if candidate is best), None)
         return SearchResult(
             problem=self.problem,
             best=best,
             candidates=tuple(candidates.values()),
             tree=self._recorder.tree(path),
-            ledger=ledger,
-            stop_reason=self.stop_reason,
+            ledger=self._ledger,
+            stop_reason=self._stop_reason,
             seed=self._seed,
         )
+
+    def _charge(self, grader: CountingGrader) -> None:
+        if grader.num_calls:
+            usage = Usage(num_calls=grader.num_calls)
+            self._ledger = self._ledger.charge(Role.GRADER, usage)
 
     def _grow(self, leaf: Leaf, child: int, steps: Sequence[Step]) -> Leaf | None:
         path = (*leaf.path, child)
@@ -229,21 +268,6 @@ class Exploration:
             self._recorder.add_dropped(path, steps, Failure.of(error))
             return None
         return Leaf(path=self._recorder.add_steps(path, steps), trajectory=trajectory)
-
-    async def _score(self, parent: Leaf, leaves: Sequence[Leaf]) -> tuple[Leaf, ...]:
-        if self._scorer is None or not leaves:
-            return tuple(leaves)
-        scoring = await self._scorer.score([leaf.trajectory for leaf in leaves])
-        self._ledger = self._ledger.charge(Role.PRM, scoring.usage)
-        if len(scoring.scores) != len(leaves):
-            raise ScoringError(
-                f"the scorer was given {len(leaves)} trajectories of problem "
-                f"{self.problem.id!r} and returned {len(scoring.scores)} results"
-            )
-        return tuple(
-            self._note(parent, leaf, scores)
-            for leaf, scores in zip(leaves, scoring.scores, strict=True)
-        )
 
     def _note(self, parent: Leaf, leaf: Leaf, scores: StepScores | Failure) -> Leaf:
         if isinstance(scores, Failure):

@@ -73,12 +73,13 @@ class Recorder:
     def frontier(self) -> set[Path]:
         """Nodes that survived and have no children."""
         parents = {path[:-1] for path in self._notes if path}
-        return {path for path, note in self._notes.items() if note.is_kept} - parents
+        return self._kept() - parents
 
     def tree(self, chosen: Path | None) -> SearchTree:
         """The tree, with the path to `chosen` marked."""
         paths = sorted(self._notes, key=lambda path: (len(path), path))
         ids = {path: index for index, path in enumerate(paths)}
+        kept = self._kept()
         return SearchTree(
             nodes=tuple(
                 Node(
@@ -89,13 +90,21 @@ class Recorder:
                     stop_reason=note.stop_reason,
                     score=note.score,
                     failure=_describe(note.failure),
-                    is_kept=note.is_kept,
+                    is_kept=path in kept,
                     is_chosen=chosen is not None and chosen[: len(path)] == path,
                 )
                 for path in paths
                 for note in (self._notes[path],)
             )
         )
+
+    def _kept(self) -> set[Path]:
+        """Nodes that survived; what follows a node that did not is pruned along with it."""
+        kept: set[Path] = set()
+        for path in sorted(self._notes, key=len):
+            if self._notes[path].is_kept and (not path or path[:-1] in kept):
+                kept.add(path)
+        return kept
 
 
 def _describe(failure: Failure | None) -> str | None:
