@@ -17,8 +17,9 @@ from prm_search.budget import Role
 from prm_search.composition import compose
 from prm_search.concurrency import gather_all
 from prm_search.controller import run_search
+from prm_search.engines import Engine, EngineFactory
 from prm_search.grading import MathGrader
-from prm_search.job import Engine, EngineFactory, SearchJob, search_job
+from prm_search.job import SearchJob, search_job
 from prm_search.prms.prm import Prm
 from prm_search.progress import display_for
 from prm_search.protocols import Generator, Grader, Scorer, SearchAlgorithm

@@ -15,12 +15,16 @@ from prm_search.types import Usage
 
 
 class Role(StrEnum):
-    """Who spent it."""
+    """Who spent it, and what a process is for."""
 
     POLICY = "policy"
+    COMPLETER = "completer"
+    """Completes prefixes in order to label them."""
     PRM = "prm"
     JUDGE = "judge"
     GRADER = "grader"
+    CONTROLLER = "controller"
+    """Labels problems with the help of the others; spends nothing itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

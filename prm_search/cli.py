@@ -23,10 +23,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from prm_search.building import plain_config
 from prm_search.command_help import Description, help_text
 from prm_search.composition import prepare
 from prm_search.errors import ConfigurationError, PrmSearchError
-from prm_search.job import plain_config, search_job
+from prm_search.job import search_job
 from prm_search.manifest import versions
 from prm_search.mistakes import explain, refuse_empty_groups
 from prm_search.run_session import FAILED, INTERRUPTED, OK

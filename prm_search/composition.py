@@ -21,7 +21,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from prm_search import resolvers
 from prm_search.config import PARTIAL, TARGET, schema_of
@@ -115,8 +115,26 @@ def typed_nodes(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, typ
     if cls is not None:
         yield prefix, cls, config
     for key, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not is_out_of_place(config[key]):
             yield from typed_nodes(config[key], f"{prefix}.{key}" if prefix else key)
+
+
+def is_out_of_place(part: object) -> bool:
+    """Whether a part refers to something that the command has nothing to do with.
+
+    An engine has a way to run every kind of model; a search, for example, knows no judge.
+    """
+    if not isinstance(part, DictConfig):
+        return False
+    for key in map(str, part):
+        if OmegaConf.is_interpolation(part, key):
+            try:
+                part[key]
+            except InterpolationKeyError:
+                return True
+            except OmegaConfBaseException:
+                continue
+    return False
 
 
 def _shipped() -> Path:

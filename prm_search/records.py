@@ -1,21 +1,24 @@
-"""What is kept of each problem, as plain values for JSON.
-
-The fields of a record stand in a fixed order and depend on the search alone; everything that
-depends on the clock stands in `timing`.
-"""
+"""What is kept of the search of each problem, as plain values for JSON."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from prm_search.budget import Ledger
 from prm_search.concurrency import gather_all
-from prm_search.errors import ContextLengthError, EngineError, GradingError
+from prm_search.errors import GradingError
 from prm_search.protocols import Grader
-from prm_search.types import Candidate, Failure, Problem, SearchResult, Usage
+from prm_search.record_fields import (
+    Timing,
+    cost_values,
+    error_values,
+    failure_values,
+    head_values,
+    seconds_of_roles,
+    timing_values,
+)
+from prm_search.types import Candidate, Failure, Problem, SearchResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,18 +31,6 @@ class Grade:
     """Why the grader cannot tell."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Timing:
-    """When a record was made. All in seconds but `session`."""
-
-    session: int
-    """How often the run had been resumed."""
-    elapsed: float
-    """From the start of the method in this session to the end of this problem."""
-    wall: float
-    """From the start to the end of this problem; problems overlap."""
-
-
 async def grade(answer: str | None, problem: Problem, grader: Grader) -> Grade:
     """Grade an answer; having none is wrong if a right one is known."""
     if problem.answer is None:
@@ -50,11 +41,6 @@ async def grade(answer: str | None, problem: Problem, grader: Grader) -> Grade:
         return Grade(is_correct=await grader.equivalent(answer, problem.answer))
     except GradingError as error:
         return Grade(is_correct=None, failure=Failure.of(error))
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same request may succeed when it is tried again."""
-    return isinstance(error, EngineError) and not isinstance(error, ContextLengthError)
 
 
 async def record_of_result(
@@ -70,21 +56,21 @@ async def record_of_result(
     failure = _no_choice(result)
     chosen = Grade(is_correct=None) if failure else grades[best]
     return {
-        **_head(problem, method, result.seed),
+        **head_values(problem, method, result.seed),
         "answer": best,
         "is_correct": chosen.is_correct,
         "grading_failure": _failure(chosen.failure),
-        "error": None if failure is None else {**_failure_values(failure), "is_transient": False},
+        "error": None if failure is None else {**failure_values(failure), "is_transient": False},
         "stop_reason": str(result.stop_reason),
         "num_attempts": num_attempts,
-        **_ledger(result.ledger),
+        **cost_values(result.ledger),
         "best": _position(result.best, result.candidates),
         "candidates": [
             _candidate(item, answer, grades[answer])
             for item, answer in zip(result.candidates, answers, strict=True)
         ],
         "tree": result.tree.to_json(),
-        "timing": _timing(timing, result.ledger),
+        "timing": {**timing_values(timing), "roles": seconds_of_roles(result.ledger)},
     }
 
 
@@ -99,29 +85,18 @@ def record_of_failure(
 ) -> dict[str, object]:
     """The record of a problem on which the search failed. It is neither right nor wrong."""
     return {
-        **_head(problem, method, seed),
+        **head_values(problem, method, seed),
         "answer": None,
         "is_correct": None,
         "grading_failure": None,
-        "error": {**_failure_values(Failure.of(error)), "is_transient": is_transient(error)},
+        "error": error_values(error),
         "stop_reason": None,
         "num_attempts": num_attempts,
-        **_ledger(Ledger()),
+        **cost_values(Ledger()),
         "best": None,
         "candidates": [],
         "tree": None,
-        "timing": _timing(timing, Ledger()),
-    }
-
-
-def _head(problem: Problem, method: str, seed: int) -> dict[str, object]:
-    return {
-        "method": method,
-        "problem": problem.id,
-        "seed": seed,
-        "prompt": problem.prompt,
-        "reference": problem.answer,
-        "metadata": _plain(problem.metadata),
+        "timing": {**timing_values(timing), "roles": {}},
     }
 
 
@@ -146,40 +121,5 @@ def _candidate(candidate: Candidate, answer: str | None, grade: Grade) -> dict[s
     }
 
 
-def _ledger(ledger: Ledger) -> dict[str, object]:
-    names = [item.name for item in fields(Usage) if item.name != "seconds"]
-    return {
-        "num_generations": ledger.num_generations,
-        "usage": {
-            str(role): {name: getattr(ledger.usages[role], name) for name in names}
-            for role in sorted(ledger.usages)
-        },
-    }
-
-
-def _timing(timing: Timing, ledger: Ledger) -> dict[str, object]:
-    return {
-        "session": timing.session,
-        "elapsed": round(timing.elapsed, 4),
-        "wall": round(timing.wall, 4),
-        "roles": {str(role): round(ledger.of(role).seconds, 4) for role in sorted(ledger.usages)},
-    }
-
-
-def _failure_values(failure: Failure) -> dict[str, object]:
-    return {"kind": failure.kind, "message": failure.message}
-
-
 def _failure(failure: Failure | None) -> dict[str, object] | None:
-    return None if failure is None else _failure_values(failure)
-
-
-def _plain(value: object) -> object:
-    """Any metadata as values that JSON has."""
-    if isinstance(value, Mapping):
-        items = cast("Mapping[object, object]", value).items()
-        return {str(key): _plain(item) for key, item in items}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in cast("Sequence[object]", value)]
-    is_json = value is None or isinstance(value, (str, bool, int))
-    return value if is_json or (isinstance(value, float) and math.isfinite(value)) else str(value)
+    return None if failure is None else failure_values(failure)

@@ -10,7 +10,8 @@ from pathlib import Path
 from prm_search.budget import Role
 from prm_search.concurrency import gather_all
 from prm_search.data import Loaded
-from prm_search.job import MAY_DIFFER, Cluster, Engine
+from prm_search.engines import Cluster, Engine
+from prm_search.job import MAY_DIFFER
 from prm_search.progress import ProgressDisplay
 from prm_search.store import RecordKey, RunStore
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from prm_search.errors import ConfigurationError, DataError, StoreError
 from prm_search.progress import ProgressDisplay, RunningTotals, Silent
-from prm_search.records import Timing, is_transient
+from prm_search.record_fields import Timing, is_transient
 from prm_search.store import Record, RecordKey, RunStore
 from prm_search.types import Problem
 

@@ -7,10 +7,11 @@ import yaml
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from prm_search.building import plain_config
 from prm_search.composition import compose, options, typed_nodes
 from prm_search.config import TARGET
 from prm_search.errors import ConfigurationError
-from prm_search.job import plain_config, search_job
+from prm_search.job import search_job
 from prm_search.search import DVTS, BeamSearch, BestOfN
 
 ROOT = Path(__file__).parents[2]
