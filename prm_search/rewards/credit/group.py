@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,7 +11,14 @@ import numpy as np
 
 from prm_search.errors import ConfigurationError
 from prm_search.rewards.credit.minimum import Minimum
-from prm_search.rewards.credit.rule import FloatArray, Rated, ReturnRule, Rule, leave_one_out
+from prm_search.rewards.credit.rule import (
+    FloatArray,
+    Rated,
+    ReturnRule,
+    Rule,
+    leave_one_out,
+    normalized,
+)
 from prm_search.rewards.reward import Reward
 from prm_search.types import Failure, StepScores
 
@@ -160,7 +166,7 @@ class GroupCredit:
                     for value, baseline in zip(values, leave_one_out(values), strict=True)
                 ]
             case OutcomeBaseline.normalized:
-                advantages = _normalized(values)
+                advantages = normalized(values)
         parts: list[float | None] = [None] * len(group)
         for index, value in zip(known, advantages, strict=True):
             parts[index] = self.outcome_weight * value
@@ -196,11 +202,3 @@ def _outcome(reward: Reward) -> float | None:
             "set credit.outcome_weight=0"
         )
     return None if isinstance(reward.outcome, Failure) else float(reward.outcome)
-
-
-def _normalized(values: Sequence[float]) -> list[float]:
-    if not values or min(values) == max(values):
-        return [0.0] * len(values)
-    mean = math.fsum(values) / len(values)
-    std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
-    return [(value - mean) / std for value in values]

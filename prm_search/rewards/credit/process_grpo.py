@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from prm_search.rewards.credit.rule import FloatArray, Rated, suffix_sums
+from prm_search.rewards.credit.rule import FloatArray, Rated, normalized, suffix_sums
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,9 +25,6 @@ class ProcessGRPO:
 
     def __call__(self, group: Sequence[Rated]) -> list[FloatArray]:
         """The advantage of each step; see `prm_search.rewards.credit.rule.Rule`."""
-        pooled = [float(score) for rollout in group for score in rollout.scores]
-        if not pooled or min(pooled) == max(pooled):
-            return [np.zeros_like(rollout.scores) for rollout in group]
-        mean = math.fsum(pooled) / len(pooled)
-        std = math.sqrt(math.fsum((score - mean) ** 2 for score in pooled) / len(pooled))
-        return [suffix_sums((rollout.scores - mean) / std) for rollout in group]
+        scores = normalized([float(score) for rollout in group for score in rollout.scores])
+        ends = np.cumsum([len(rollout.scores) for rollout in group])[:-1]
+        return [suffix_sums(part) for part in np.split(np.array(scores), ends)] if group else []

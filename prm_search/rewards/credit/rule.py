@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
+_SMALLEST_STD = 1e-6
+"""Below it, values count as equal: dividing by less would make advantages of rounding errors."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Rated:
@@ -88,6 +91,15 @@ def leave_one_out(values: Sequence[float]) -> list[float | None]:
     # fsum rounds once, so the order of the group cannot show; differences of equals are 0.
     total = math.fsum(value - low for value in values)
     return [low + max(total - (value - low), 0.0) / (len(values) - 1) for value in values]
+
+
+def normalized(values: Sequence[float]) -> list[float]:
+    """(value - mean) / std, and 0 where all values are equal. The same in every order."""
+    if not values:
+        return []
+    mean = math.fsum(values) / len(values)
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+    return [(value - mean) / std if std > _SMALLEST_STD else 0.0 for value in values]
 
 
 def suffix_sums(values: FloatArray) -> FloatArray:
