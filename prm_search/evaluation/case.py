@@ -50,8 +50,6 @@ class Cases:
 
     cases: tuple[Case, ...]
     set_aside: tuple[SetAside, ...] = ()
-    tokens_per_sample: float | None = None
-    """Policy tokens that a sample costs, on average, where the cases are samples of a policy."""
 
 
 class Benchmark(Protocol):

@@ -96,9 +96,7 @@ def first_error_report(
         return None
     scores = tuple(
         _score(name, counts, group, threshold, derive_seed(seed, name), num_resamples)
-        for (name, counts), group in zip(
-            subsets.items(), _by_subset(results).values(), strict=True
-        )
+        for (name, counts), group in zip(subsets.items(), _by_subset(results).values(), strict=True)
     )
     values = [float(f1(counts.sum(axis=0))) for counts in subsets.values()]
     samples = [

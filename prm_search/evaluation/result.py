@@ -25,12 +25,15 @@ class CaseResult:
     case: Case
     """Its trajectory has no steps here: they stay on disk."""
     num_steps: int
+    num_tokens: int = 0
+    """Policy tokens of the solution; 0 if no policy wrote it."""
     scores: StepScores | None = None
     verdicts: tuple[Verdict | Failure, ...] = ()
     """[num_votes]"""
     failure: Failure | None = None
     """Why there are neither scores nor verdicts."""
     usage: Usage = field(default_factory=Usage)
+    """What the PRM or the judge spent."""
 
     @property
     def num_unreadable(self) -> int:
