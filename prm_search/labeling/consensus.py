@@ -16,9 +16,10 @@ from prm_search.labeling.checks import require_completer, require_judge
 from prm_search.labeling.first_error import deciding_checks
 from prm_search.labeling.judge_votes import JudgeVotes
 from prm_search.labeling.monte_carlo import MonteCarlo, Order
-from prm_search.labeling.rejection import Reason, Rejection
+from prm_search.labeling.rejection import Reason, Rejection, reference_answer
 from prm_search.labeling.rollout_labels import label_by_rollouts
 from prm_search.labeling.rollouts import Rollouts
+from prm_search.labeling.step_labels import no_labels
 from prm_search.protocols import Generator, Grader, Judge
 
 SOURCE = "consensus"
@@ -63,6 +64,11 @@ class Consensus:
                 for source in (self.judge_votes, self.monte_carlo)
             )
             return _joined(verdict, estimate)
+        try:
+            reference_answer(response)  # without one, there is nothing to ask the judge for
+        except Rejection as rejection:
+            labels = no_labels(len(response.trajectory.steps), source=SOURCE)
+            return Annotation(labels=labels, rejection=rejection.failure)
         verdict = await self.judge_votes(
             response, completer=completer, judge=judge, grader=grader, seed=seed
         )

@@ -32,10 +32,12 @@ async def scan_backward(check: Check, num_steps: int) -> int | None:
 async def bisect(check: Check, low: int, high: int) -> int:
     """A step in [low, high] that is not right, or is `high`, after one that is, or `low`.
 
-    The first that is not right, if no step after a wrong one is right.
+    The first that is not right, if no step after a wrong one is right. At most
+    log2(high - low + 1) checks, rounded up. Of two middles it takes the earlier one, because a
+    step is the likelier to be right, and so the cheaper to check, the earlier it is.
     """
     while low < high:
-        middle = (low + high) // 2
+        middle = (low + high - 1) // 2
         if await check(middle):
             low = middle + 1
         else:
@@ -46,8 +48,7 @@ async def bisect(check: Check, low: int, high: int) -> int:
 async def search_binary(check: Check, num_steps: int) -> int | None:
     """The first error by binary search (OmegaPRM, arXiv 2406.06592, section 3.2).
 
-    The last step comes first: if it is right, the response counts as right. With C checks of
-    other steps, C is at most log2(num_steps), rounded up.
+    The last step comes first, and if it is right, the response counts as right.
     """
     if await check(num_steps - 1):
         return None

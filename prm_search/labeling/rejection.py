@@ -44,3 +44,17 @@ def require_finished(response: Response) -> None:
         raise Rejection(
             Reason.UNFINISHED, f"the response stopped at {stop_reason} and did not end by itself"
         )
+
+
+def reference_answer(response: Response) -> str:
+    """The right answer of a response's problem.
+
+    Raises:
+        Rejection: if it is not known.
+    """
+    problem = response.trajectory.problem
+    if problem.answer is None:
+        raise Rejection(
+            Reason.NO_REFERENCE_ANSWER, f"problem {problem.id!r} has no reference answer"
+        )
+    return problem.answer

@@ -17,7 +17,7 @@ from prm_search.budget import Ledger, Role
 from prm_search.concurrency import gather_all
 from prm_search.errors import ContextLengthError, EngineError, GradingError
 from prm_search.labeling.annotation import Response
-from prm_search.labeling.rejection import Reason, Rejection, require_finished
+from prm_search.labeling.rejection import reference_answer, require_finished
 from prm_search.labeling.tally import Tally
 from prm_search.protocols import Generator, Grader, Until
 from prm_search.seeds import derive_seed
@@ -67,15 +67,9 @@ class Rollouts:
                 answer.
         """
         require_finished(response)
-        answer = response.trajectory.problem.answer
-        if answer is None:
-            raise Rejection(
-                Reason.NO_REFERENCE_ANSWER,
-                f"problem {response.trajectory.problem.id!r} has no reference answer",
-            )
+        self._reference = reference_answer(response)
         self.num_steps = len(response.trajectory.steps)
         self._response = response
-        self._reference = answer
         self._completer = completer
         self._grader = grader
         self._seed = seed
