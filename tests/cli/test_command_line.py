@@ -45,7 +45,7 @@ def test_a_misspelt_name_gives_the_nearest_one(
         ("search.num_beams=many", "search.num_beams=many: value 'many' of type 'str'"),
         ("seed=x", "seed=x: value 'x'"),
         ("search.selection=best", "expected one of [argmax, weighted, majority]"),
-        ("search=nothing", "Valid: beam, best_of_n, dvts"),
+        ("search=nothing", "beam, best_of_n, dvts"),
         ("search.num_beams=1,2", "--multirun"),
     ],
 )

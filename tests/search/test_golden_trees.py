@@ -18,7 +18,20 @@ import pytest
 from prm_search.budget import UNLIMITED, Budget
 from prm_search.fakes import FakeGenerator, FakeGrader, FakeScorer
 from prm_search.protocols import SearchAlgorithm
-from prm_search.search import DVTS, BeamSearch, BestOfN, StepGreedy
+from prm_search.search import (
+    DVTS,
+    MCTS,
+    AdaptiveBestOfN,
+    AdaptiveConsistency,
+    BeamSearch,
+    BestOfN,
+    LookaheadBeamSearch,
+    ParticleFiltering,
+    ParticleGibbs,
+    Rebase,
+    StepGreedy,
+)
+from prm_search.search.visits import Formula
 from prm_search.types import Problem, SearchResult
 from prm_search.voting import Selection
 
@@ -40,6 +53,26 @@ CASES: dict[str, tuple[SearchAlgorithm, Budget]] = {
     ),
     "dvts": (DVTS(num_subtrees=3, num_expansions=3), UNLIMITED),
     "step_greedy": (StepGreedy(num_expansions=4), UNLIMITED),
+    "rebase": (Rebase(num_samples=8), UNLIMITED),
+    "particle_filter": (ParticleFiltering(num_particles=8), UNLIMITED),
+    "particle_gibbs": (ParticleGibbs(num_particles=4, num_iterations=3), UNLIMITED),
+    "mcts": (MCTS(num_simulations=6, num_expansions=3, max_concurrent=3), UNLIMITED),
+    "mcts_uct_within_budget": (
+        MCTS(num_simulations=6, num_expansions=3, formula=Formula.uct),
+        Budget(max_generations=24),
+    ),
+    "lookahead_beam": (
+        LookaheadBeamSearch(num_beams=4, num_expansions=2, num_lookahead_steps=2),
+        UNLIMITED,
+    ),
+    "adaptive_consistency": (
+        AdaptiveConsistency(max_samples=16, confidence=0.6, max_concurrent=3),
+        UNLIMITED,
+    ),
+    "adaptive_best_of_n": (
+        AdaptiveBestOfN(max_samples=16, confidence=0.6, max_concurrent=3),
+        UNLIMITED,
+    ),
 }
 
 

@@ -8,7 +8,18 @@ from prm_search.budget import UNLIMITED
 from prm_search.errors import ContextLengthError, EngineError, ScoringError
 from prm_search.fakes import FakeGenerator, FakeGrader, FakeScorer
 from prm_search.protocols import SearchAlgorithm, Until
-from prm_search.search import DVTS, BeamSearch, BestOfN, StepGreedy
+from prm_search.search import (
+    DVTS,
+    MCTS,
+    AdaptiveBestOfN,
+    BeamSearch,
+    BestOfN,
+    LookaheadBeamSearch,
+    ParticleFiltering,
+    ParticleGibbs,
+    Rebase,
+    StepGreedy,
+)
 from prm_search.types import Generation, Scoring, StepScores, Trajectory, Usage
 from prm_search.voting import Selection
 from tests.search.scripted import (
@@ -27,6 +38,11 @@ ALGORITHMS = [
     BeamSearch(num_beams=4, num_expansions=2),
     DVTS(num_subtrees=2, num_expansions=2),
     StepGreedy(num_expansions=4),
+    Rebase(num_samples=4),
+    ParticleFiltering(num_particles=4),
+    MCTS(num_simulations=1, num_expansions=4, max_concurrent=1),
+    LookaheadBeamSearch(num_beams=4, num_expansions=2),
+    AdaptiveBestOfN(max_samples=4, confidence=0.99),
 ]
 BEAM = BeamSearch(num_beams=4, num_expansions=2, selection=Selection.argmax)
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: type(a).__name__)
@@ -140,8 +156,10 @@ async def test_step_greedy_passes_over_an_end_that_could_not_be_scored() -> None
     assert best_text(result) == end(1)
 
 
-@every_algorithm
-@pytest.mark.parametrize("call", [0, 1])
+@pytest.mark.parametrize(
+    "algorithm", [*ALGORITHMS, ParticleGibbs(), MCTS()], ids=lambda a: type(a).__name__
+)
+@pytest.mark.parametrize("call", [0, 1, 2])
 async def test_an_engine_that_fails_is_an_error(algorithm: SearchAlgorithm, call: int) -> None:
     failing = frozenset({call})
     for generator, scorer in (
