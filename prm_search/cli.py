@@ -24,10 +24,13 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from prm_search.building import plain_config
+from prm_search.command_descriptions import LABEL, SEARCH
 from prm_search.command_help import Description, help_text
 from prm_search.composition import prepare
 from prm_search.errors import ConfigurationError, PrmSearchError
 from prm_search.job import search_job
+from prm_search.labeling.label_job import label_job
+from prm_search.labeling.label_run import run_label_job
 from prm_search.manifest import versions
 from prm_search.mistakes import explain, refuse_empty_groups
 from prm_search.run_session import FAILED, INTERRUPTED, OK
@@ -35,34 +38,6 @@ from prm_search.runs import run_job
 
 USAGE = 2
 """Exit code of a command line that cannot be understood."""
-
-SEARCH = Description(
-    command="search",
-    summary="solve problems with PRM-guided search",
-    text=(
-        "Starts a policy and, if a search needs one, a PRM; searches every problem of a data set; "
-        "grades the answers; and writes a run directory with a report. Starting the same "
-        "run_dir again resumes it. Ctrl-C keeps what is finished."
-    ),
-    examples=(
-        ("all methods on the built-in sandbox, on a CPU", "prm-search search experiment=demo"),
-        (
-            "beam search on MATH-500",
-            "prm-search search policy.model=Qwen/Qwen2.5-Math-1.5B-Instruct "
-            "prm.model=Qwen/Qwen2.5-Math-PRM-7B data=math500 search=beam search.num_beams=16",
-        ),
-        (
-            "two replicas of the policy, one GPU each",
-            "prm-search search … cluster.policy.replicas=2 cluster.policy.num_gpus=1",
-        ),
-        (
-            "without vLLM and Ray",
-            "prm-search search … engine=transformers cluster=inprocess",
-        ),
-        ("three seeds", "prm-search search … --multirun seed=0,1,2"),
-        ("the settings of another search", "prm-search search search=dvts --help"),
-    ),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,6 +80,11 @@ def search(arguments: Sequence[str]) -> int:
     return _run_with_hydra(SEARCH, arguments, _search)
 
 
+def label(arguments: Sequence[str]) -> int:
+    """Label steps: `prm-search label`."""
+    return _run_with_hydra(LABEL, arguments, _label)
+
+
 def report(arguments: Sequence[str]) -> int:
     """Show a run: `prm-search report`."""
     parser = argparse.ArgumentParser(
@@ -119,6 +99,7 @@ def report(arguments: Sequence[str]) -> int:
 
 COMMANDS: Mapping[str, Command] = {
     "search": Command(summary=SEARCH.summary, run=search),
+    "label": Command(summary=LABEL.summary, run=label),
     "report": Command(summary="print the table of a run and write its report.html", run=report),
 }
 
@@ -228,6 +209,16 @@ def _search(config: DictConfig, command: str) -> int:
     if code != INTERRUPTED:
         _show_report(Path(job.run_dir), console)
     return code
+
+
+def _label(config: DictConfig, command: str) -> int:
+    name = str(HydraConfig.get().runtime.choices.get("label"))
+    job = label_job(config, name=name)
+    return asyncio.run(
+        run_label_job(
+            job, name=name, config=plain_config(config), command=command, console=_console()
+        )
+    )
 
 
 def _console() -> Console:

@@ -12,7 +12,7 @@ from typing import cast, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
-from prm_search.composition import compose, options, typed_nodes
+from prm_search.composition import compose, groups_of, options, typed_nodes
 from prm_search.config import field_docs, type_name
 
 _OPTIONS = """\
@@ -52,7 +52,7 @@ def help_text(
         "Examples:",
         "\n".join(f"  # {what}\n  {line}" for what, line in description.examples),
         "Groups (group=option chooses one; its settings follow):",
-        "\n".join(_groups(config_dir, width)),
+        "\n".join(_groups(description.command, config_dir, width)),
         "Settings in effect (with other options of a group in effect there may be others):",
         "\n".join(_settings(config, width)),
         "Options:",
@@ -61,8 +61,10 @@ def help_text(
     return "\n\n".join(parts).replace(":\n\n", ":\n")
 
 
-def _groups(config_dir: Path | None, width: int) -> Iterator[str]:
-    for group, names in options(config_dir).items():
+def _groups(command: str, config_dir: Path | None, width: int) -> Iterator[str]:
+    found = options(config_dir)
+    for group in groups_of(command):
+        names = found[group]
         yield textwrap.fill(
             ", ".join(names), width, initial_indent=f"  {group:<12}", subsequent_indent=" " * 14
         )

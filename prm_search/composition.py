@@ -108,6 +108,15 @@ def options(config_dir: Path | None = None) -> dict[str, list[str]]:
     return {group: sorted(names) for group, names in sorted(found.items())}
 
 
+def groups_of(command: str) -> list[str]:
+    """The groups that a command chooses options of."""
+    config = OmegaConf.to_container(OmegaConf.load(_shipped() / f"{command}.yaml"))
+    entries = cast("Mapping[str, list[str | dict[str, object]]]", config)["defaults"]
+    keys = [key for entry in entries if isinstance(entry, dict) for key in entry]
+    groups = [key.partition("@")[0] for key in keys if not key.startswith("override ")]
+    return sorted(set(groups))
+
+
 def typed_nodes(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, type, DictConfig]]:
     """The parts of a configuration that have a schema: dotted name, dataclass, values."""
     values = cast("Mapping[str, object]", OmegaConf.to_container(config))

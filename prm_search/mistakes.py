@@ -11,7 +11,7 @@ from typing import cast
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 
-from prm_search.composition import compose, options, typed_nodes
+from prm_search.composition import compose, groups_of, options, typed_nodes
 from prm_search.config import field_docs
 from prm_search.errors import ConfigurationError, PrmSearchError
 
@@ -35,6 +35,9 @@ def explain(
     found = re.search(r"Could not (?:override|delete from config\.) '([^']*)'", message)
     if found:
         name = found.group(1)
+        if name in groups and name not in groups_of(command):
+            chosen = [item for item in overrides if item.startswith("experiment=")]
+            return f"{' '.join(chosen) or name}: prm-search {command} knows no {name}"
         valid = list(names(command, _choices(overrides, groups), config_dir))
         return (
             f"{name}: there is no such setting{_nearest(name, [*valid, *groups])} "

@@ -7,7 +7,7 @@ completer, whether or not it is the policy, so that it stands apart from the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import cast
 
 from prm_search.budget import Ledger, Role
@@ -33,7 +33,8 @@ async def record_of_labels(
     result: LabeledProblem, *, method: str, seed: int, grader: Grader
 ) -> dict[str, object]:
     """The record of a problem that was labeled. The time when it was made is still missing."""
-    problem, annotations = result.problem, [annotation for _, annotation in result.labeled]
+    problem, failure = result.problem, result.failure
+    annotations = [annotation for _, annotation in result.labeled]
     answers = [grader.extract(response.trajectory.text) for response, _ in result.labeled]
     grades = await gather_all(grade(answer, problem, grader) for answer in answers)
     ledger = sum((_spent(item) for item in annotations), result.sampling)
@@ -46,14 +47,16 @@ async def record_of_labels(
     ]
     return {
         **head_values(problem, method, seed),
-        "error": None,
+        "error": None if failure is None else {**failure_values(failure), "is_transient": False},
         "num_responses": result.num_samples,
         "num_kept": sum(item.rejection is None for item in annotations),
         "num_labels": len(values),
         "sum_of_labels": sum(values),
         "num_rollouts": sum(item.ledger.num_generations for item in annotations),
         **cost_values(ledger),
-        "set_aside": _set_aside(result),
+        "set_aside": [
+            {"index": item.index, **failure_values(item.failure)} for item in result.set_aside
+        ],
         "responses": [
             _response(response, annotation, answer, graded)
             for (response, annotation), answer, graded in zip(
@@ -95,12 +98,6 @@ def _spent(annotation: Annotation) -> Ledger:
     for role, usage in annotation.ledger.usages.items():
         ledger = ledger.charge(Role.COMPLETER if role is Role.POLICY else role, usage)
     return ledger
-
-
-def _set_aside(result: LabeledProblem) -> Sequence[dict[str, object]]:
-    if result.failure is not None:
-        return [{"index": None, **failure_values(result.failure)}]
-    return [{"index": item.index, **failure_values(item.failure)} for item in result.set_aside]
 
 
 def _response(
