@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from prm_search import convert_command
 from prm_search.building import plain_config
 from prm_search.command_descriptions import LABEL, SEARCH
 from prm_search.command_help import Description, help_text
@@ -100,6 +101,9 @@ def report(arguments: Sequence[str]) -> int:
 COMMANDS: Mapping[str, Command] = {
     "search": Command(summary=SEARCH.summary, run=search),
     "label": Command(summary=LABEL.summary, run=label),
+    "convert": Command(
+        summary="convert labeled solutions between formats", run=convert_command.run
+    ),
     "report": Command(summary="print the table of a run and write its report.html", run=report),
 }
 
