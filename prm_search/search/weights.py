@@ -49,15 +49,18 @@ def draw_systematic(weights: Sequence[float], count: int, rng: random.Random) ->
         count: how many indices.
         rng: draws one number.
     """
+    # Evenly spaced draws would resonate with a pattern in the order of the weights; sorted, equal
+    # weights lie side by side.
+    order = sorted(range(len(weights)), key=lambda index: -weights[index])
+    ends = list(accumulate(weights[index] for index in order))
     offset = rng.random()
-    ends = list(accumulate(weights))
-    indices: list[int] = []
-    index = 0
+    drawn: list[int] = []
+    rank = 0
     for place in range(count):
-        while index < len(ends) - 1 and ends[index] * count <= place + offset:
-            index += 1
-        indices.append(index)
-    return indices
+        while rank < len(ends) - 1 and ends[rank] * count <= place + offset:
+            rank += 1
+        drawn.append(order[rank])
+    return sorted(drawn)
 
 
 def draw_independent(weights: Sequence[float], count: int, rng: random.Random) -> list[int]:
