@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ray
+from ray import cloudpickle
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 
 from actors.engine import Engine, EngineDeadError
@@ -31,8 +32,9 @@ _CLOSE_SECONDS = 10.0
 class EngineActor:
     """Hosts an engine and forwards calls to it."""
 
-    def __init__(self, factory: Callable[[], Engine]) -> None:
-        self._factory = factory
+    def __init__(self, factory: bytes) -> None:
+        """Takes a pickled `Callable[[], Engine]`."""
+        self._factory: Callable[[], Engine] = cloudpickle.loads(factory)
         self._engine: Engine | None = None
         self._death: EngineDeadError | None = None
         self._starting = asyncio.Lock()
@@ -71,8 +73,9 @@ class EngineActor:
             await self._engine.close()
 
     async def exit(self) -> None:
-        """End the process as if it had crashed, so that Ray starts it again."""
-        os._exit(1)
+        """End the process of a dead engine as if it had crashed, so that Ray starts it again."""
+        if self._death is not None:  # else another pool has seen to it
+            os._exit(1)
 
 
 class RayReplica:
@@ -89,7 +92,9 @@ class RayReplica:
                 max_task_retries=0,  # the pool redoes requests, on other replicas too
                 max_concurrency=placement.max_queue + _NUM_CONTROL_CALLS,
             )
-            .remote(factory)
+            # As bytes, because arguments that hold handles of other actors are kept in the object
+            # store, and an actor cannot be started again once they are lost there.
+            .remote(cloudpickle.dumps(factory))
         )
 
     async def start(self) -> None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Protocol
 
 from actors.engine import EngineDeadError
@@ -78,9 +79,9 @@ class _State(Enum):
 class _Slot:
     """A replica and how it is doing."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, state: _State) -> None:
         self.replica = replica
-        self.state = _State.STARTING
+        self.state = state
         self.num_in_flight = 0
         self.num_starts = 0
 
@@ -104,9 +105,16 @@ class Pool:
         max_queue: int,
         max_imbalance: int,
         max_retries: int,
+        are_running: bool = False,
     ) -> None:
-        """See `actors.placement.Placement` for the limits."""
-        self._slots = [_Slot(replica) for replica in replicas]
+        """See `actors.placement.Placement` for the limits.
+
+        Args:
+            replicas: of one engine.
+            are_running: whether another pool has started the replicas, and closes them.
+        """
+        state = _State.RUNNING if are_running else _State.STARTING
+        self._slots = [_Slot(replica, state) for replica in replicas]
         self._max_queue = max_queue
         self._max_imbalance = max_imbalance
         self._max_retries = max_retries
@@ -117,6 +125,24 @@ class Pool:
         self._num_requests = 0
         self._num_retries = 0
         self._num_restarts = 0
+
+    def share(self, num_sharers: int) -> Callable[[], Pool]:
+        """What makes a pool over the same replicas in another process, where they are shared.
+
+        Each pool takes replicas that died for running ones until it finds out, and knows the
+        load of its own requests alone.
+
+        Args:
+            num_sharers: pools that divide the room of the replicas between them.
+        """
+        return partial(
+            Pool,
+            self.replicas,
+            max_queue=-(-self._max_queue // num_sharers),
+            max_imbalance=self._max_imbalance,
+            max_retries=self._max_retries,
+            are_running=True,
+        )
 
     @property
     def counters(self) -> PoolCounters:

@@ -1,20 +1,28 @@
-"""A generator, a scorer and a judge that are pools of replicas."""
+"""A generator, a scorer, a judge and a controller that are pools of replicas."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from actors.pool import Pool, PoolCounters
 from prm_search.budget import Role
 from prm_search.concurrency import gather_all
 from prm_search.protocols import Until
-from prm_search.types import Generation, Judgement, Scoring, Trajectory, Usage
+from prm_search.types import Generation, Judgement, Problem, Scoring, Trajectory, Usage
 
 
 class _PooledEngine:
+    """Can be pickled: that makes an engine over the same replicas, which are shared."""
+
+    num_sharers: int = 1
+    """Copies that divide the room of the replicas between them."""
+
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _shared, (type(self), self._pool.share(self.num_sharers))
 
     @property
     def counters(self) -> PoolCounters:
@@ -94,10 +102,24 @@ class PooledJudge(_PooledEngine):
         )
 
 
-PooledEngine: TypeAlias = PooledGenerator | PooledScorer | PooledJudge
+class PooledLabeler(_PooledEngine):
+    """Controllers that share the problems."""
+
+    async def label(self, problem: Problem) -> dict[str, object]:
+        """Label a problem; see `prm_search.labeling.label_worker.ProblemLabeler`."""
+        return await self._pool.call(problem.id, "label", problem)
+
+
+def _shared(cls: type[_PooledEngine], make_pool: Callable[[], Pool]) -> _PooledEngine:
+    return cls(make_pool())
+
+
+PooledEngine: TypeAlias = PooledGenerator | PooledScorer | PooledJudge | PooledLabeler
 
 POOLED_ENGINES: dict[Role, type[PooledEngine]] = {
     Role.POLICY: PooledGenerator,
+    Role.COMPLETER: PooledGenerator,
     Role.PRM: PooledScorer,
     Role.JUDGE: PooledJudge,
+    Role.CONTROLLER: PooledLabeler,
 }

@@ -43,10 +43,15 @@ class RayCluster:
     """Cores that a cluster of our own may use; null means all of this machine."""
     policy: Placement = field(default_factory=Placement)
     """Replicas of the policy."""
+    completer: Placement = field(default_factory=Placement)
+    """Replicas of the policy that completes prefixes for labels, if it is another one."""
     prm: Placement = field(default_factory=Placement)
     """Replicas of the PRM."""
     judge: Placement = field(default_factory=Placement)
     """Replicas of the judge."""
+    controller: Placement = field(default_factory=lambda: Placement(num_cpus=0.0))
+    """Processes that label problems. They mostly wait for the engines, which all of them share;
+    several are of use where one cannot keep many engines busy."""
     _launched: dict[Role, PooledEngine] = field(
         default_factory=dict[Role, PooledEngine], init=False, repr=False
     )
@@ -73,11 +78,10 @@ class RayCluster:
             ConfigurationError: if the cluster has too little for the placement.
             PrmSearchError: if a replica could not be started.
         """
-        placement: Placement = {
-            Role.POLICY: self.policy,
-            Role.PRM: self.prm,
-            Role.JUDGE: self.judge,
-        }[role]
+        placement: Placement = getattr(self, role)
+        if role is Role.CONTROLLER:
+            for shared in self._launched.values():
+                shared.num_sharers = placement.replicas
         self._connect()
         self._reserve(role, placement)
         pool = Pool(
