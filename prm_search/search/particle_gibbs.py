@@ -86,13 +86,13 @@ class ParticleGibbs:
         for iteration in range(self.num_iterations):
             seed_of_run = derive_seed(seed, problem.id, "iteration", iteration)
             particles = await particle_filter.run(seed_of_run, retained=retained)
-            retained = _retain(particles, random.Random(derive_seed(seed_of_run, "retain")))
+            retained = retain(particles, random.Random(derive_seed(seed_of_run, "retain")))
         return await exploration.result(
             selection=self.selection, aggregation=self.aggregation, grader=grader
         )
 
 
-def _retain(particles: Sequence[Particle], rng: random.Random) -> Particle | None:
+def retain(particles: Sequence[Particle], rng: random.Random) -> Particle | None:
     """A solution drawn by weight, if any has ended and could be scored."""
     solutions = [each for each in particles if each.has_ended and each.leaf.scores]
     if not solutions:
