@@ -29,6 +29,7 @@ from prm_search.command_descriptions import LABEL, SEARCH
 from prm_search.command_help import Description, help_text
 from prm_search.composition import prepare
 from prm_search.errors import ConfigurationError, PrmSearchError
+from prm_search.evaluation import command as evaluation
 from prm_search.job import search_job
 from prm_search.labeling.label_job import label_job
 from prm_search.labeling.label_run import run_label_job
@@ -36,6 +37,7 @@ from prm_search.manifest import versions
 from prm_search.mistakes import explain, refuse_empty_groups
 from prm_search.run_session import FAILED, INTERRUPTED, OK
 from prm_search.runs import run_job
+from prm_search.training import TRAIN_PRM, training_job
 
 USAGE = 2
 """Exit code of a command line that cannot be understood."""
@@ -86,6 +88,18 @@ def label(arguments: Sequence[str]) -> int:
     return _run_with_hydra(LABEL, arguments, _label)
 
 
+def evaluate(arguments: Sequence[str]) -> int:
+    """Evaluate PRMs and judges: `prm-search evaluate`."""
+    if arguments[:1] == ["report"]:
+        return evaluation.report(arguments[1:], _console())
+    return _run_with_hydra(evaluation.EVALUATE, arguments, _evaluate)
+
+
+def train_prm(arguments: Sequence[str]) -> int:
+    """Train a PRM: `prm-search train-prm`."""
+    return _run_with_hydra(TRAIN_PRM, arguments, _train)
+
+
 def report(arguments: Sequence[str]) -> int:
     """Show a run: `prm-search report`."""
     parser = argparse.ArgumentParser(
@@ -101,9 +115,11 @@ def report(arguments: Sequence[str]) -> int:
 COMMANDS: Mapping[str, Command] = {
     "search": Command(summary=SEARCH.summary, run=search),
     "label": Command(summary=LABEL.summary, run=label),
+    "evaluate": Command(summary=evaluation.EVALUATE.summary, run=evaluate),
     "convert": Command(
         summary="convert labeled solutions between formats", run=convert_command.run
     ),
+    "train-prm": Command(summary=TRAIN_PRM.summary, run=train_prm),
     "report": Command(summary="print the table of a run and write its report.html", run=report),
 }
 
@@ -223,6 +239,14 @@ def _label(config: DictConfig, command: str) -> int:
             job, name=name, config=plain_config(config), command=command, console=_console()
         )
     )
+
+
+def _evaluate(config: DictConfig, command: str) -> int:
+    return evaluation.evaluate_with(config, command, _console())
+
+
+def _train(config: DictConfig, command: str) -> int:
+    return training_job(config).run(config=plain_config(config), command=command)
 
 
 def _console() -> Console:

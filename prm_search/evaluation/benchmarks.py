@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,8 @@ class ProcessBench:
     subsets: list[str] | None = None
     """Take these subsets alone; null takes all four."""
     limit: int | None = None
-    """Take at most so many solutions of each subset. The numbers are then not those of the
-    benchmark."""
+    """Take at most so many solutions of each subset, evenly from all of it (those with an error
+    come first in the files). The numbers are then not those of the benchmark."""
 
     def __post_init__(self) -> None:
         _check_limit(self.limit)
@@ -50,10 +50,7 @@ class ProcessBench:
     def _subset(
         self, name: str, rows: Iterator[NumberedRow | SetAside]
     ) -> Iterator[Case | SetAside]:
-        num_cases = 0
-        for item in rows:
-            if num_cases == self.limit:
-                return
+        for item in _evenly(rows, self.limit):
             if isinstance(item, SetAside):
                 yield item
                 continue
@@ -63,7 +60,6 @@ class ProcessBench:
             except DataError as error:
                 yield SetAside(file=name, row=number, reason=str(error))
                 continue
-            num_cases += 1
             case_id = solution.id or f"{name}-{number}"
             yield Case(
                 id=case_id,
@@ -82,8 +78,8 @@ class PrmBench:
     path: str
     """The folder of its files, or one of them."""
     limit: int | None = None
-    """Take at most so many solutions of each file. The numbers are then not those of the
-    benchmark."""
+    """Take at most so many rows of each file, evenly from all of it. The numbers are then not
+    those of the benchmark."""
 
     def __post_init__(self) -> None:
         _check_limit(self.limit)
@@ -93,9 +89,7 @@ class PrmBench:
         return _collect(self._cases(file) for file in _files(self.path))
 
     def _cases(self, file: Path) -> Iterator[Case | SetAside]:
-        for place, item in enumerate(read_file(str(file))):
-            if place == self.limit:
-                return
+        for item in _evenly(read_file(str(file)), self.limit):
             if isinstance(item, SetAside):
                 yield item
                 continue
@@ -114,6 +108,16 @@ class PrmBench:
                     trajectory=_trajectory(solution.id, solution.prompt, solution.steps),
                     truth=Truth(first_error=wrong[0] if wrong else None, wrong_steps=wrong),
                 )
+
+
+def _evenly(
+    rows: Iterable[NumberedRow | SetAside], limit: int | None
+) -> Sequence[NumberedRow | SetAside]:
+    """At most so many of the rows, at equal distances."""
+    found = list(rows)
+    if limit is None or limit >= len(found):
+        return found
+    return [found[place * len(found) // limit] for place in range(limit)]
 
 
 def _trajectory(case_id: str, prompt: str, steps: tuple[str, ...]) -> Trajectory:

@@ -27,7 +27,9 @@ RULE = (
 )
 
 STATISTICS = {
-    "right_but_flawed": Statistic(compute=lambda sums: share(sums[..., 1], sums[..., 0])),
+    "right_but_flawed": Statistic(
+        compute=lambda sums: share(sums[..., 1], sums[..., 0]), wholes=(0,)
+    ),
     "noticed": Statistic(compute=lambda sums: share(sums[..., 2], sums[..., 1]), wholes=(1,)),
     "located": Statistic(compute=lambda sums: share(sums[..., 3], sums[..., 1]), wholes=(1,)),
     "minimum_on_last_step": Statistic(

@@ -68,7 +68,7 @@ def estimate_all(
         name: with_interval(
             float(item.compute(counts.sum(axis=0))),
             item.compute(sums),
-            num_problems=_num_problems(counts, item.wholes),
+            num_problems=num_problems_in(counts, item.wholes),
         )
         for name, item in statistics.items()
     }
@@ -91,5 +91,7 @@ def with_interval(value: float, samples: Array, *, num_problems: int) -> Estimat
     return Estimate(value=value, low=min(value, bounds.low), high=max(value, bounds.high))
 
 
-def _num_problems(counts: Array, wholes: Sequence[int]) -> int:
-    return min((int((counts[:, column] > 0).sum()) for column in wholes), default=len(counts))
+def num_problems_in(counts: Array, wholes: Sequence[int]) -> int:
+    """The fewest problems in one of these columns, of those that have any; else all problems."""
+    sizes = [int((counts[:, column] > 0).sum()) for column in wholes]
+    return min((size for size in sizes if size), default=len(counts))

@@ -17,6 +17,7 @@ from prm_search.evaluation.estimates import (
     Statistic,
     by_problem,
     estimate_all,
+    num_problems_in,
     with_interval,
 )
 from prm_search.evaluation.first_error import (
@@ -108,7 +109,7 @@ def first_error_report(
         mean_f1=with_interval(
             float(np.mean(values)),
             np.mean(samples, axis=0),
-            num_problems=sum(map(len, subsets.values())),
+            num_problems=min(num_problems_in(counts, (0, 3)) for counts in subsets.values()),
         ),
     )
 

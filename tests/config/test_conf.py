@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from prm_search.building import plain_config
-from prm_search.composition import compose, options, typed_nodes
+from prm_search.composition import compose, groups_of, options, typed_nodes
 from prm_search.config import TARGET
 from prm_search.errors import ConfigurationError
 from prm_search.job import search_job
@@ -17,17 +17,30 @@ from prm_search.search import DVTS, BeamSearch, BestOfN
 ROOT = Path(__file__).parents[2]
 FAKES = ROOT / "tests/controller/conf"
 OPTIONS = [(group, option) for group, found in options().items() for option in found]
+COMMANDS = [path.stem for path in sorted((ROOT / "conf").glob("*.yaml"), reverse=True)]
 BASE = ["engine=fake", "cluster=inprocess", "data=rows", "data.path=problems.jsonl"]
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda item: str(item))
 def test_every_option_composes_and_fits_its_schemas(group: str, option: str) -> None:
-    config = compose("search", [f"{group}={option}"])
+    config = _composed(group, option)
     OmegaConf.to_yaml(config, resolve=False)
     names = {name for name, _, _ in typed_nodes(config)}
     text = (ROOT / "conf" / group / f"{option}.yaml").read_text()
     if TARGET in yaml.safe_load(text):
         assert group in names, f"{group}={option} is not backed by a dataclass"
+
+
+def _composed(group: str, option: str) -> DictConfig:
+    """With the first command that the option fits: experiments are each for one command."""
+    failures: list[HydraException] = []
+    for command in COMMANDS:
+        if group in groups_of(command):
+            try:
+                return compose(command, [f"{group}={option}"])
+            except HydraException as error:
+                failures.append(error)
+    raise failures[0]
 
 
 @pytest.mark.parametrize("option", options()["search"])
