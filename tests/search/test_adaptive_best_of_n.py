@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,8 +132,9 @@ async def test_each_selection_is_possible(selection: Selection) -> None:
     ],
 )
 def test_impossible_settings_are_refused(name: str, value: float) -> None:
+    settings: dict[str, Any] = {name: value}
     with pytest.raises(ConfigurationError, match=f"AdaptiveBestOfN: {name}"):
-        AdaptiveBestOfN(**{name: value})
+        AdaptiveBestOfN(**settings)
 
 
 async def test_a_missing_scorer_is_named_with_a_remedy() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from prm_search.budget import UNLIMITED, Budget, Role
@@ -123,5 +125,6 @@ async def test_a_budget_stops_the_vote_at_once(max_concurrent: int) -> None:
     ],
 )
 def test_impossible_settings_are_refused(name: str, value: float) -> None:
+    settings: dict[str, Any] = {name: value}
     with pytest.raises(ConfigurationError, match=f"AdaptiveConsistency: {name}"):
-        AdaptiveConsistency(**{name: value})
+        AdaptiveConsistency(**settings)

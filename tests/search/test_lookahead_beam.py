@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from prm_search.aggregation import Aggregation
@@ -170,9 +172,9 @@ async def test_looking_ahead_costs_a_call_for_each_step_and_sample() -> None:
         ({"num_beams": 6, "num_expansions": 4}, "multiple of num_expansions"),
     ],
 )
-def test_impossible_settings_are_refused(fields: dict[str, int], message: str) -> None:
+def test_impossible_settings_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        LookaheadBeamSearch(**fields)  # pyright: ignore[reportArgumentType]
+        LookaheadBeamSearch(**fields)
 
 
 async def test_a_missing_scorer_is_named_with_a_remedy() -> None:

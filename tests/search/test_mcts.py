@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from prm_search.aggregation import Aggregation
@@ -36,14 +38,14 @@ SCORES = {
 }
 
 
-def mcts(num_simulations: int, max_concurrent: int = 1, **settings: object) -> MCTS:
+def mcts(num_simulations: int, max_concurrent: int = 1, **settings: Any) -> MCTS:
     return MCTS(
         num_simulations=num_simulations,
         num_expansions=2,
         max_concurrent=max_concurrent,
         aggregation=Aggregation.last,
         selection=Selection.argmax,
-        **settings,  # pyright: ignore[reportArgumentType]
+        **settings,
     )
 
 
@@ -197,8 +199,9 @@ async def test_a_budget_stops_walks_on_their_way(max_concurrent: int) -> None:
     ],
 )
 def test_impossible_settings_are_refused(name: str, value: float) -> None:
+    settings: dict[str, Any] = {name: value}
     with pytest.raises(ConfigurationError, match=f"MCTS: {name}"):
-        MCTS(**{name: value})
+        MCTS(**settings)
 
 
 async def test_a_missing_scorer_is_named_with_a_remedy() -> None:

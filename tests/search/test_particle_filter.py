@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from prm_search.aggregation import Aggregation
@@ -183,8 +185,9 @@ async def test_a_budget_stops_the_search_between_depths() -> None:
     ],
 )
 def test_impossible_settings_are_refused(name: str, value: float) -> None:
+    settings: dict[str, Any] = {name: value}
     with pytest.raises(ConfigurationError, match=f"ParticleFiltering: {name}"):
-        ParticleFiltering(**{name: value})
+        ParticleFiltering(**settings)
 
 
 async def test_a_missing_scorer_is_named_with_a_remedy() -> None:

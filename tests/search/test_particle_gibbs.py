@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -139,8 +140,9 @@ async def test_a_budget_ends_the_run_in_progress_and_those_to_come() -> None:
     [("num_particles", 1), ("num_iterations", 1), ("max_steps", 0)],
 )
 def test_impossible_settings_are_refused(name: str, value: int) -> None:
+    settings: dict[str, Any] = {name: value}
     with pytest.raises(ConfigurationError, match=f"ParticleGibbs: {name}"):
-        ParticleGibbs(**{name: value})
+        ParticleGibbs(**settings)
 
 
 def test_a_single_run_is_refused_with_what_to_take_instead() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -132,8 +133,9 @@ def test_allocations_by_hand() -> None:
     [("num_samples", 0), ("max_steps", 0), ("temperature", 0.0), ("temperature", float("nan"))],
 )
 def test_impossible_settings_are_refused(name: str, value: float) -> None:
+    settings: dict[str, Any] = {name: value}
     with pytest.raises(ConfigurationError, match=f"Rebase: {name}"):
-        Rebase(**{name: value})
+        Rebase(**settings)
 
 
 async def test_a_missing_scorer_is_named_with_a_remedy() -> None:
