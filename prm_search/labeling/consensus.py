@@ -63,7 +63,7 @@ class Consensus:
                 source(response, completer=completer, judge=judge, grader=grader, seed=seed)
                 for source in (self.judge_votes, self.monte_carlo)
             )
-            return _joined(verdict, estimate)
+            return joined(verdict, estimate)
         try:
             reference_answer(response)  # without one, there is nothing to ask the judge for
         except Rejection as rejection:
@@ -73,7 +73,7 @@ class Consensus:
             response, completer=completer, judge=judge, grader=grader, seed=seed
         )
         if verdict.rejection is not None:
-            return _joined(verdict)
+            return joined(verdict)
         estimate = await label_by_rollouts(
             response,
             partial(self._confirm, verdict.first_error),
@@ -82,7 +82,7 @@ class Consensus:
             seed=seed,
             source=monte_carlo.SOURCE,
         )
-        return _joined(verdict, estimate)
+        return joined(verdict, estimate)
 
     async def _confirm(self, claimed: int | None, rollouts: Rollouts) -> int | None:
         for step, has_to_be_right in deciding_checks(claimed, rollouts.num_steps):
@@ -92,8 +92,8 @@ class Consensus:
         return claimed
 
 
-def _joined(verdict: Annotation, estimate: Annotation | None = None) -> Annotation:
-    """The judge's annotation and that of the rollouts, if there is one, as one annotation."""
+def joined(verdict: Annotation, estimate: Annotation | None = None) -> Annotation:
+    """What a judge and the rollouts, if there are any, amount to together."""
     parts = [verdict] if estimate is None else [verdict, estimate]
     rejection = next((part.rejection for part in parts if part.rejection is not None), None)
     first_errors = [part.first_error for part in parts]

@@ -1,0 +1,226 @@
+"""What step labels cost: rollouts, generated tokens and seconds per response.
+
+    python -m benchmarks.labeling_cost            400 responses
+    python -m benchmarks.labeling_cost --quick     60 responses, within 6 minutes
+
+Every method labels the same responses of the sandbox policy on the same vLLM engines, each
+beginning with empty caches:
+
+* `<method>.rollouts_per_response`, `.tokens_per_response` (policy and judge),
+  `.seconds_per_response`;
+* `<method>.identical_labels`: the share of responses whose labels equal those of `exhaustive`,
+  or for `consensus` those that `consensus_exhaustive` keeps. On a fake engine it is 1 for lazy,
+  stop_at_first_error and consensus (the tests hold this); vLLM's numerics depend on what is
+  computed side by side, so here it can be less;
+* `lazy.engine_busy`: tokens per second while labeling lazily, over those of one plain batch of
+  the same completions; on more responses, because with few no way to label fills an engine;
+* `processbench.<subset>.<method>`: rollouts per response on the human error positions of
+  ProcessBench, simulated: 8 rollouts a step, each good prefix succeeds with probability 0.7,
+  and the last step costs rollouts too.
+
+`consensus_exhaustive` is not run: its rollouts are those of `exhaustive`, its critiques those of
+`judge`, and its time is the sum of both. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.job import console
+from benchmarks.labeling import (
+    LabelBench,
+    RememberingCompleter,
+    annotate_all,
+    compose_label_job,
+    label_engines,
+    replay,
+    sample_responses,
+)
+from prm_search.budget import Role
+from prm_search.labeling.annotation import Annotation, Annotator, Response
+from prm_search.labeling.consensus import Consensus, joined
+from prm_search.labeling.cost_simulation import CostSimulation, KnownResponse
+from prm_search.labeling.judge_votes import JudgeVotes
+from prm_search.labeling.monte_carlo import MonteCarlo, Order
+from prm_search.labeling.witness_sharing import WitnessOrder, WitnessSharing
+
+METHODS: Mapping[str, Annotator] = {
+    "lazy": MonteCarlo(order=Order.lazy),
+    "binary_search": MonteCarlo(order=Order.binary_search),
+    "witness_sharing": WitnessSharing(),
+    "witness_sharing_backward": WitnessSharing(order=WitnessOrder.backward),
+    "judge": JudgeVotes(),
+    "consensus": Consensus(),
+    "stop_at_first_error": MonteCarlo(order=Order.stop_at_first_error),
+    "exhaustive": MonteCarlo(order=Order.exhaustive),
+}
+NUM_SAMPLES = 2
+"""Samples of each problem."""
+FIRST_ERRORS = Path(__file__).with_name("processbench_first_errors.json")
+"""How many responses of each subset have so many steps and that label, as [num_steps, label,
+count]; label -1 means that every step is right."""
+SUBSETS = ("gsm8k", "math", "olympiadbench", "omnimath")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labeled:
+    """What a method made of all responses."""
+
+    annotations: Sequence[Annotation]
+    seconds: float
+
+    @property
+    def rollouts_per_response(self) -> float:
+        """Completions drawn."""
+        return self._mean([item.ledger.num_generations for item in self.annotations])
+
+    @property
+    def tokens_per_response(self) -> float:
+        """Tokens that completer and judge generated."""
+        return self._mean([generated_tokens(item) for item in self.annotations])
+
+    @property
+    def seconds_per_response(self) -> float:
+        """Wall time."""
+        return self.seconds / len(self.annotations)
+
+    def _mean(self, counts: Sequence[int]) -> float:
+        return sum(counts) / len(self.annotations)
+
+
+def generated_tokens(annotation: Annotation) -> int:
+    """Tokens that were generated to label one response."""
+    return sum(annotation.ledger.of(role).generated_tokens for role in (Role.POLICY, Role.JUDGE))
+
+
+def full_recipe(exhaustive: Labeled, judge: Labeled) -> Labeled:
+    """Consensus of complete Monte-Carlo labels and a judge, from both done apart."""
+    pairs = zip(judge.annotations, exhaustive.annotations, strict=True)
+    return Labeled(
+        annotations=[joined(verdict, estimate) for verdict, estimate in pairs],
+        seconds=exhaustive.seconds + judge.seconds,
+    )
+
+
+def share_identical(annotations: Sequence[Annotation], others: Sequence[Annotation]) -> float:
+    """The share of responses that have the same labels, or are set aside by both."""
+
+    def values(annotation: Annotation) -> list[float | None]:
+        return [label.value for label in annotation.labels]
+
+    pairs = list(zip(annotations, others, strict=True))
+    return sum(values(first) == values(second) for first, second in pairs) / len(pairs)
+
+
+def summary(labeled: Mapping[str, Labeled]) -> dict[str, float]:
+    """The figures of all methods, and the ratios that are aimed at."""
+    figures: dict[str, float] = {}
+    for name, result in labeled.items():
+        reference = "consensus_exhaustive" if name.startswith("consensus") else "exhaustive"
+        figures |= {
+            f"{name}.rollouts_per_response": result.rollouts_per_response,
+            f"{name}.tokens_per_response": result.tokens_per_response,
+            f"{name}.seconds_per_response": result.seconds_per_response,
+            f"{name}.kept": sum(not item.rejection for item in result.annotations)
+            / len(result.annotations),
+            f"{name}.identical_labels": share_identical(
+                result.annotations, labeled[reference].annotations
+            ),
+        }
+    for name, reference in (("lazy", "exhaustive"), ("consensus", "consensus_exhaustive")):
+        saved, plain = labeled[name], labeled[reference]
+        figures |= {
+            f"{name}.times_fewer_rollouts": plain.rollouts_per_response
+            / saved.rollouts_per_response,
+            f"{name}.times_faster": plain.seconds / saved.seconds,
+        }
+    return figures
+
+
+def known_responses(subset: str) -> list[KnownResponse]:
+    """Lengths and human error positions of a subset of ProcessBench."""
+    counts = json.loads(FIRST_ERRORS.read_text())[subset]
+    return [
+        KnownResponse(num_steps=num_steps, first_error=None if label < 0 else label)
+        for num_steps, label, count in counts
+        for _ in range(count)
+    ]
+
+
+async def simulated() -> dict[str, float]:
+    """Rollouts per response on ProcessBench, by subset and method."""
+    return {
+        f"processbench.{subset}.{method}": rollouts
+        for subset in SUBSETS
+        for method, rollouts in (await CostSimulation().run(known_responses(subset))).items()
+    }
+
+
+async def engine_busy(bench: LabelBench, responses: Sequence[Response]) -> dict[str, float]:
+    """Lazy labeling against one plain batch of the same completions."""
+    remembering = RememberingCompleter(completer=bench.completer)
+    annotations, lazy_seconds = await annotate_all(
+        METHODS["lazy"], responses, replace(bench, completer=remembering)
+    )
+    await bench.reset_cache()
+    plain_seconds = await replay(bench.completer, remembering.requests)
+    tokens = sum(map(generated_tokens, annotations))
+    return {
+        "lazy.engine_busy": plain_seconds / lazy_seconds,
+        "lazy.engine_busy.tokens_per_second": tokens / lazy_seconds,
+        "lazy.engine_busy.plain_tokens_per_second": tokens / plain_seconds,
+        "lazy.engine_busy.num_responses": len(responses),
+    }
+
+
+async def measure(
+    num_responses: int, num_busy_responses: int, overrides: Sequence[str]
+) -> dict[str, float]:
+    """Label the same responses with every method."""
+    most = max(num_responses, num_busy_responses)
+    # The levels take turns, so the first responses are as mixed as all of them.
+    job = compose_label_job(f"data.num_problems={-(-most // NUM_SAMPLES)}", *overrides)
+    labeled: dict[str, Labeled] = {}
+    async with label_engines(job) as bench:
+        responses = await sample_responses(
+            bench.completer, job.data.load().problems, num_responses=NUM_SAMPLES
+        )
+        console.print("Lazily and as one batch …")
+        busy = await engine_busy(bench, responses[:num_busy_responses])
+        for name, annotator in METHODS.items():
+            console.print(f"{name} …")
+            annotations, seconds = await annotate_all(annotator, responses[:num_responses], bench)
+            labeled[name] = Labeled(annotations=annotations, seconds=seconds)
+    labeled["consensus_exhaustive"] = full_recipe(labeled["exhaustive"], labeled["judge"])
+    return summary(labeled) | busy | await simulated() | {"num_responses": num_responses}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer responses")
+    parser.add_argument("--num-responses", type=int)
+    parser.add_argument("--num-busy-responses", type=int)
+    parser.add_argument("overrides", nargs="*", help="settings, as for prm-search label")
+    arguments = parser.parse_args()
+    num_responses = arguments.num_responses or (60 if arguments.quick else 400)
+    num_busy_responses = arguments.num_busy_responses or (300 if arguments.quick else 800)
+    figures = asyncio.run(measure(num_responses, num_busy_responses, arguments.overrides))
+    figures = {
+        key: round(value, 4) if isinstance(value, float) else value
+        for key, value in figures.items()
+    }
+    for key, value in figures.items():
+        console.print(f"{key:<50} {value}")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
