@@ -79,8 +79,7 @@ class Evaluation:
     def how(self) -> str:
         """Threshold or votes, in words."""
         if self.threshold is None:
-            votes = "1 vote" if self.num_votes == 1 else f"majority of {self.num_votes} votes"
-            return f"judge, {votes}"
+            return "judge" if self.num_votes == 1 else f"judge, {self.num_votes} votes"
         return f"threshold {self.threshold:g}"
 
     def to_json(self) -> dict[str, object]:

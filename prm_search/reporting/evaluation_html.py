@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -41,7 +42,8 @@ def render(evaluations: Sequence[Evaluation]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "plain": plain, "title_of": title_of}
+    filters = cast("dict[str, Callable[..., str]]", environment.filters)  # pyright: ignore[reportUnknownMemberType]
+    filters |= {"percent": percent, "plain": plain, "title_of": title_of}
     models = list(dict.fromkeys(map(label_of, evaluations)))
     colors = {name: rank % NUM_COLORS for rank, name in enumerate(models)}
     rules = {name: rule for item in evaluations for name, rule in item.rules.items()}

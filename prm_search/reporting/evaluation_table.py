@@ -55,7 +55,8 @@ def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
     table = Table(title=title, caption=caption, header_style="bold", caption_justify="left")
     table.add_column("model", no_wrap=True)
     for name in columns:
-        table.add_column(name, justify="right" if name not in ("by", "subset", "choice") else None)  # pyright: ignore[reportArgumentType]
+        is_text = name in ("by", "subset", "choice")
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=is_text)
     return table
 
 

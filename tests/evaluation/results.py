@@ -20,7 +20,7 @@ def result(
     wrong_steps: Sequence[int] | None = None,
     has_truth: bool = True,
     scores: Sequence[float] | None = None,
-    votes: Sequence[int | None | Failure] = (),
+    votes: Sequence[int | Failure | None] = (),
     is_right: bool | None = None,
     answer: str | None = None,
     num_tokens: int = 0,

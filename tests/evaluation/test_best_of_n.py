@@ -6,7 +6,6 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.evaluation.results import UNREADABLE, result
 
 from prm_search.evaluation.best_of_n import (
     Rank,
@@ -16,6 +15,7 @@ from prm_search.evaluation.best_of_n import (
 )
 from prm_search.statistics import majority_at_k, pass_at_k
 from prm_search.types import Usage
+from tests.evaluation.results import UNREADABLE, result
 
 
 def brute_force(ranks: list[Rank | None], right: list[bool], k: int) -> float:
@@ -117,10 +117,17 @@ def test_a_pool_worked_out_by_hand() -> None:
 
 def test_equal_tokens_of_a_free_prm_compare_the_same_k() -> None:
     results = [
-        result(f"p{p}/{n}", problem=f"p{p}", answer=str(n), is_right=n == 0, scores=[0.5], num_tokens=9)
-        for p in range(3)
-        for n in range(4)
-    ]  # fmt: skip
+        result(
+            f"p{problem}/{sample}",
+            problem=f"p{problem}",
+            answer=str(sample),
+            is_right=sample == 0,
+            scores=[0.5],
+            num_tokens=9,
+        )
+        for problem in range(3)
+        for sample in range(4)
+    ]
     report = best_of_n_report(results, num_resamples=50)
     assert report is not None
     for point in report.of("last"):

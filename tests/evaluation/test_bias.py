@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.evaluation.results import UNREADABLE, result
 
 from prm_search.evaluation.bias import bias_report, is_minimum_on_last_step
+from tests.evaluation.results import UNREADABLE, result
 
 
 def test_a_report_worked_out_by_hand() -> None:

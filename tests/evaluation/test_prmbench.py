@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evaluation.results import UNREADABLE, result
 
 from prm_search.data.prmbench import from_row, without_number
 from prm_search.errors import DataError
@@ -21,6 +20,7 @@ from prm_search.evaluation.prmbench import (
     prmbench_report,
 )
 from prm_search.grading import GraderSettings
+from tests.evaluation.results import UNREADABLE, result
 
 
 def test_steps_are_counted_as_the_authors_count_them() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evaluation.results import UNREADABLE, result
 
 from prm_search.errors import DataError
 from prm_search.evaluation.benchmarks import ProcessBench
@@ -23,6 +22,7 @@ from prm_search.evaluation.first_error import (
 from prm_search.evaluation.processbench import f1_by_threshold, first_error_report
 from prm_search.grading import GraderSettings
 from prm_search.types import StepScores
+from tests.evaluation.results import UNREADABLE, result
 
 
 def test_a_case_worked_out_by_hand() -> None:
