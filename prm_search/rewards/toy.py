@@ -13,8 +13,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -37,6 +39,8 @@ from prm_search.rewards.credit.rule import FloatArray
 from prm_search.rewards.guards import HackAlarm, measure
 from prm_search.rewards.reward import Reward, step_spans
 from prm_search.types import Problem, Step, StepScores, StopReason, Trajectory
+
+IntArray: TypeAlias = NDArray[np.int64]
 
 CREDITS: Mapping[str, Credit] = {
     "outcome": GroupCredit(process=None),
@@ -104,10 +108,10 @@ class Toy:
         history: list[dict[str, float]] = []
         for _ in range(self.num_updates):
             states, actions = self._roll_out(logits, draw)
-            rollouts = [self._rollout(index, row) for index, row in enumerate(actions)]
+            rollouts = [self._rollout(row, actions[row]) for row in range(len(actions))]
             rewards = [
-                self._reward(rollout, *rows, draw)
-                for rollout, *rows in zip(rollouts, states, actions, strict=True)
+                self._reward(rollout, states[row], actions[row], draw)
+                for row, rollout in enumerate(rollouts)
             ]
             advantages = np.zeros(actions.shape)
             for start in range(0, len(rewards), self.group_size):
@@ -120,15 +124,14 @@ class Toy:
             history.append(metrics)
         return history
 
-    def _roll_out(
-        self, logits: FloatArray, draw: np.random.Generator
-    ) -> tuple[FloatArray, FloatArray]:
+    def _roll_out(self, logits: FloatArray, draw: np.random.Generator) -> tuple[IntArray, IntArray]:
         """States and actions, [num_rollouts, max_steps]; -1 after the answer."""
         num_rollouts = self.num_groups * self.group_size
-        states = np.full((num_rollouts, self.max_steps), -1)
-        actions = np.full((num_rollouts, self.max_steps), -1)
-        num_right, is_flawed = np.zeros(num_rollouts, int), np.zeros(num_rollouts, int)
-        is_open = np.ones(num_rollouts, bool)
+        states = np.full((num_rollouts, self.max_steps), -1, dtype=np.int64)
+        actions = np.full((num_rollouts, self.max_steps), -1, dtype=np.int64)
+        num_right = np.zeros(num_rollouts, dtype=np.int64)
+        is_flawed = np.zeros(num_rollouts, dtype=np.bool_)
+        is_open = np.ones(num_rollouts, dtype=np.bool_)
         for step in range(self.max_steps):
             state = num_right + is_flawed * (NUM_NEEDED + 1)
             cumulative = np.cumsum(_softmax(logits)[state], axis=1)
@@ -140,7 +143,7 @@ class Toy:
             is_open &= action != Action.ANSWER
         return states, actions
 
-    def _rollout(self, index: int, actions: FloatArray) -> Trajectory:
+    def _rollout(self, index: int, actions: IntArray) -> Trajectory:
         problem = Problem(id=str(index // self.group_size), prompt="What is 0 + 1?", answer="1")
         steps = [Step(text=TEXTS[int(action)]) for action in actions if action >= 0]
         is_ended = Action.ANSWER in actions
@@ -152,8 +155,8 @@ class Toy:
     def _reward(
         self,
         rollout: Trajectory,
-        states: FloatArray,
-        actions: FloatArray,
+        states: IntArray,
+        actions: IntArray,
         draw: np.random.Generator,
     ) -> Reward:
         num_steps = len(rollout.steps)
@@ -163,7 +166,7 @@ class Toy:
         answer_score = self.right_score if is_right else self.wrong_score
         table = np.array([self.right_score, self.wrong_score, self.filler_score, answer_score])
         noise = draw.uniform(-self.noise, self.noise, num_steps)
-        values = np.clip(table[actions[:num_steps].astype(int)] + noise, 0, 1)
+        values = np.clip(table[actions[:num_steps]] + noise, 0, 1)
         return Reward(
             spans=step_spans(rollout),
             scores=StepScores(values=tuple(values.tolist())),
@@ -177,7 +180,7 @@ def _softmax(logits: FloatArray) -> FloatArray:
 
 
 def _gradient(
-    logits: FloatArray, states: FloatArray, actions: FloatArray, advantages: FloatArray
+    logits: FloatArray, states: IntArray, actions: IntArray, advantages: FloatArray
 ) -> FloatArray:
     """Of the mean over rollouts of Σ_k A_k log π(a_k | state_k), [num_states, num_actions]."""
     taken = states >= 0

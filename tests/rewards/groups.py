@@ -58,11 +58,12 @@ def reward(
     width: int = 10,
 ) -> Reward:
     """A reward of steps that are all equally wide."""
+    values = scores if scores is None or isinstance(scores, Failure) else None
     if isinstance(scores, Sequence):
         num_steps = len(scores)
-        scores = StepScores(values=tuple(scores))
+        values = StepScores(values=tuple(scores))
     spans = tuple((step * width, (step + 1) * width) for step in range(num_steps))
-    return Reward(spans=spans, scores=scores, outcome=outcome)
+    return Reward(spans=spans, scores=values, outcome=outcome)
 
 
 def score_lists(min_size: int = 1, max_size: int = 6) -> st.SearchStrategy[list[float]]:

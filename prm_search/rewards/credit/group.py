@@ -102,12 +102,8 @@ class GroupCredit:
 
     def __call__(self, group: Sequence[Reward]) -> list[Advantages]:
         """The advantages of all rollouts of one problem; see `Credit`."""
-        process = self._process(group)
-        outcome = self._outcome(group)
-        return [
-            _advantages(reward, *parts)
-            for reward, *parts in zip(group, process, outcome, strict=True)
-        ]
+        parts = zip(group, self._process(group), self._outcome(group), strict=True)
+        return [_advantages(reward, process, outcome) for reward, process, outcome in parts]
 
     def scalar(self, reward: Reward) -> float | None:
         """One number for a whole rollout, for frameworks that take no more; None if it failed.

@@ -18,4 +18,4 @@ class Product(ReturnRule):
 
     def returns(self, scores: FloatArray) -> FloatArray:
         """The return from each step on; see `ReturnRule`."""
-        return np.cumprod(scores[::-1])[::-1]
+        return np.cumprod(scores[::-1], dtype=np.float64)[::-1]
