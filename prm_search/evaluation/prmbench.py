@@ -1,4 +1,4 @@
-"""PRM-Score by category, as the authors of PRMBench compute it (arXiv 2501.03124, section 4.1).
+"""PRM-Score by category, as the authors of PRMBench compute it (arXiv 2501.03124).
 
 Steps are counted, not solutions, and summed up before anything is divided. A right step that is
 held valid is a true positive; a wrong step that is held invalid is a true negative. The PRM-Score

@@ -48,7 +48,7 @@ STATISTICS = {
     "plain_accuracy": Statistic(compute=plain_accuracy),
 }
 THRESHOLDS = tuple(index / 8 for index in range(8))
-"""The sweep of arXiv 2501.07301, section 3.2.2, goes over the same values."""
+"""The thresholds of the sweep in arXiv 2501.07301."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,11 +53,14 @@ def _groups(
 
 def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
     table = Table(title=title, caption=caption, header_style="bold", caption_justify="left")
-    table.add_column("model", no_wrap=True)
+    table.add_column("model", min_width=14)
     for name in columns:
-        is_text = name in ("by", "subset", "choice")
-        table.add_column(name, justify="left" if is_text else "right", no_wrap=is_text)
+        table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def _who(evaluation: Evaluation) -> str:
+    return f"{escape(evaluation.model)}, {evaluation.how}"
 
 
 def _first_errors(evaluations: Sequence[Evaluation]) -> Iterator[Table]:
@@ -67,15 +70,14 @@ def _first_errors(evaluations: Sequence[Evaluation]) -> Iterator[Table]:
             f"First errors: {title}",
             "F1: harmonic mean of both accuracies; mean: unweighted over the subsets. Percent, "
             "95 % intervals. Without a verdict counts as wrong.",
-            ("by", "subset", "errors/correct", "error acc.", "correct acc.", "F1", "no verdict"),
+            ("errors/correct", "error acc.", "correct acc.", "F1", "no verdict"),
         )
         for item in group:
             assert item.first_errors is not None
+            table.add_row(_who(item), style="bold")
             for subset in item.first_errors.subsets:
                 table.add_row(
-                    escape(item.model),
-                    item.how,
-                    escape(subset.name),
+                    f"  {escape(subset.name)}",
                     f"{subset.num_errors}/{subset.num_correct}",
                     percent(subset.error_accuracy),
                     percent(subset.correct_accuracy),
@@ -84,9 +86,7 @@ def _first_errors(evaluations: Sequence[Evaluation]) -> Iterator[Table]:
                 )
             subsets = item.first_errors.subsets
             table.add_row(
-                escape(item.model),
-                item.how,
-                "mean",
+                "  mean",
                 f"{sum(s.num_errors for s in subsets)}/{sum(s.num_correct for s in subsets)}",
                 "",
                 "",
@@ -104,13 +104,12 @@ def _prmbench(evaluations: Sequence[Evaluation]) -> Iterator[Table]:
             f"PRM-Score: {title}",
             "MS is the plain F1. Overall pools all steps, without the unmodified solutions. "
             "Percent. Solutions without scores are left out; valid says how many are in.",
-            ("by", "overall [95 %]", *NAMES.values(), "valid"),
+            ("overall", *NAMES.values(), "valid"),
         )
         for item in group:
             assert item.prmbench is not None
             table.add_row(
-                escape(item.model),
-                item.how,
+                _who(item),
                 percent(item.prmbench.overall),
                 *(plain(category.prm_score) for category in item.prmbench.categories),
                 f"{item.prmbench.validity_rate:.1%}",
@@ -130,8 +129,9 @@ def _best_of_n(evaluations: Sequence[Evaluation]) -> Iterator[Table]:
                 f"{report.num_without_scores} samples without scores are never chosen. Percent, "
                 "95 % intervals at the largest k. Last column: majority vote with the tokens that "
                 "the choice costs, and the difference.",
-                ("choice", *(f"k={k}" for k in sizes), "tokens", "majority at equal tokens"),
+                (*(f"k={k}" for k in sizes), "tokens", "majority at equal tokens"),
             )
+            table.add_row(escape(item.model), style="bold")
             for method in dict.fromkeys(point.method for point in report.points):
                 points = report.of(method)
                 # The largest k for which the pool is large enough to compare with.
@@ -147,8 +147,7 @@ def _best_of_n(evaluations: Sequence[Evaluation]) -> Iterator[Table]:
                 elif method not in (PASS, MAJORITY):
                     comparison = "pool too small"
                 table.add_row(
-                    escape(item.model),
-                    method,
+                    f"  {method}",
                     *(plain(point.accuracy) for point in points[:-1]),
                     percent(points[-1].accuracy),
                     f"{points[-1].tokens:,.0f}",
@@ -164,14 +163,13 @@ def _bias(evaluations: Sequence[Evaluation]) -> Iterator[Table]:
             "Right but flawed: of the solutions with a right answer, those with a wrong step. Of "
             "these, noticed: some step is named; located: exactly the first wrong one. Lowest "
             "last: the last step scores lower than every other. Percent, 95 % intervals.",
-            ("by", "subset", "right but flawed", "noticed", "located", "lowest last"),
+            ("right but flawed", "noticed", "located", "lowest last"),
         )
         for item in group:
+            table.add_row(_who(item), style="bold")
             for place, row in enumerate(item.bias, start=1):
                 table.add_row(
-                    escape(item.model),
-                    item.how,
-                    escape(row.name),
+                    f"  {escape(row.name)}",
                     f"{percent(row.right_but_flawed)} of {row.num_right}",
                     percent(row.noticed),
                     percent(row.located),
