@@ -32,7 +32,7 @@ def plot_rewards(
 
     Args:
         history: [num_updates] what `measure` gave, at least one. Where a metric is left out, its
-            curve has a gap.
+            curve has a gap; a panel of which nothing is known stays empty.
         path: of the picture; its suffix (.png, .svg, .pdf) says which kind.
         alarm: how hacking is recognised; None takes the defaults.
 
@@ -52,8 +52,11 @@ def plot_rewards(
     # Without pyplot: nothing global, and no display.
     figure = Figure(figsize=(12, 6), layout="constrained")
     for position, (title, names) in enumerate(PANELS, start=1):
+        known = [name for name in names if any(name in metrics for metrics in history)]
+        if not known:
+            continue
         axes = figure.add_subplot(2, 3, position)
-        for name in names:
+        for name in known:
             values = [metrics.get(name, float("nan")) for metrics in history]
             axes.plot(updates, values, label=name.replace("_", " "))
         if hacking is not None:
@@ -61,6 +64,7 @@ def plot_rewards(
                 hacking.onset, hacking.update, color="tab:red", alpha=0.15, label="hacking"
             )
         axes.set_title(title)
+        axes.set_xlim(0, max(len(history) - 1, 1))
         axes.set_xlabel("update")
         axes.legend(fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
