@@ -10,8 +10,10 @@ from pathlib import Path
 
 from prm_search.data.formats import FORMATS, Conversion, convert, prm800k_format
 from prm_search.data.prm800k import Neutral, Prm800k
+from prm_search.data.stepwise import StepwiseRow
 from prm_search.data.tables import write_table
 from prm_search.errors import ConfigurationError
+from prm_search.labeling.decontamination import Decontamination
 
 _NUM_SHOWN = 5
 
@@ -48,12 +50,19 @@ def run(arguments: Sequence[str]) -> int:
     if options.source_format == "prm800k":
         neutral = Neutral(options.neutral or Neutral.right)
         source = prm800k_format(Prm800k(neutral=neutral, alternatives=options.alternatives))
+    index = Decontamination(files=options.decontaminate).load()
+
+    def objection(solution: StepwiseRow) -> str | None:
+        match = index.find(solution.prompt)
+        return None if match is None else str(match)
+
     done = convert(
         options.source,
         options.target,
         source=source,
         target=FORMATS[options.target_format],
         all_labels=options.all_labels,
+        objection=objection,
     )
     if options.set_aside is not None:
         columns = {"file": "string", "row": "int64", "reason": "string"}
@@ -94,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
         "--all-labels",
         action="store_true",
         help="keep the labels of steps after the first error, where IN has them",
+    )
+    parser.add_argument(
+        "--decontaminate",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="leave out problems that are in this evaluation set; may be given several times",
     )
     parser.add_argument(
         "--set-aside", metavar="FILE", type=Path, help="list the rows that were left out in a file"

@@ -95,6 +95,7 @@ def convert(
     source: LabelFormat,
     target: LabelFormat,
     all_labels: bool = False,
+    objection: Callable[[StepwiseRow], str | None] = lambda solution: None,
 ) -> Conversion:
     """Write the labeled solutions of a file in another format.
 
@@ -104,6 +105,7 @@ def convert(
         source: format to read.
         target: format to write; must be one that can be written.
         all_labels: False drops the labels of steps after the first error (the steps are kept).
+        objection: says why a solution is to be left out, None if it is not.
 
     Raises:
         DataError: if a file cannot be read or written, or no row of it can be used.
@@ -122,6 +124,9 @@ def convert(
                 continue
             number, solution = item
             try:
+                reason = objection(solution)
+                if reason is not None:
+                    raise DataError(reason)
                 row = to_row(solution if all_labels else solution.until_first_error())
             except DataError as error:
                 set_aside.append(SetAside(file=str(source_path), row=number, reason=str(error)))

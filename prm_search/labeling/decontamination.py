@@ -55,6 +55,13 @@ class Match:
     """Of the shorter problem's runs of words, how many the other has too; in (0, 1]."""
     found: EvaluationText
 
+    def __str__(self) -> str:
+        found = self.found
+        what = (
+            "is" if self.kind is MatchKind.exact else f"shares {self.share:.0%} of its words with"
+        )
+        return f"the problem {what} {found.column!r} of {found.file}:{found.row}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decontamination:

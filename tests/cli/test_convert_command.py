@@ -30,6 +30,24 @@ def test_convert_writes_the_rows_and_names_the_others(tmp_path: Path, capsys) ->
     assert (row.labels, row.unlabeled_steps) == ((True, False), ("z",))
 
 
+def test_problems_of_evaluation_sets_are_left_out_and_named(tmp_path: Path, capsys) -> None:
+    source = write_lines(tmp_path / "in.jsonl", GOOD, {**GOOD, "problem": "Another?"})
+    held_out = write_lines(tmp_path / "test.jsonl", {"question": "another ?"})
+    command = [
+        "convert",
+        "--from",
+        "processbench",
+        "--to",
+        "trl",
+        source,
+        str(tmp_path / "o.jsonl"),
+    ]
+    assert main([*command, "--decontaminate", held_out]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("1 solutions written")
+    assert f"{source}:2: the problem is 'question' of {held_out}:1" in printed.err
+
+
 def test_convert_explains_itself(capsys) -> None:
     with pytest.raises(SystemExit) as end:
         main(["convert", "--help"])

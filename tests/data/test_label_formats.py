@@ -30,7 +30,7 @@ ROW = StepwiseRow(
     generator="some/model",
     task="GSM8K",
 )
-SHEPHERD = {
+SHEPHERD: dict[str, object] = {
     "input": "How many? Step 1: Three. ки\nStep 2: So 4. ки\nStep 3: The answer is: 4 ки",
     "label": "How many? Step 1: Three. +\nStep 2: So 4. -\nStep 3: The answer is: 4 +",
     "task": "GSM8K",
@@ -105,7 +105,7 @@ def test_labels_after_the_first_error_are_dropped_but_not_the_steps() -> None:
 
 
 def test_processbench_rows() -> None:
-    row = {
+    row: dict[str, object] = {
         "id": "gsm8k-0",
         "generator": "m",
         "problem": "Q",
@@ -278,8 +278,9 @@ def test_conversion_names_what_it_sets_aside_and_keeps_the_rest(tmp_path: Path) 
     done = convert(path, out, source=FORMATS["processbench"], target=FORMATS["math_shepherd"])
     assert done.num_written == 1
     assert [row.row for row in done.set_aside] == [2, 3]
-    [(_, solution)] = [*read_solutions(out, FORMATS["math_shepherd"])]
-    assert isinstance(solution, StepwiseRow)
+    [item] = read_solutions(out, FORMATS["math_shepherd"])
+    assert isinstance(item, tuple)
+    solution = item[1]
     assert (solution.labels, solution.unlabeled_steps, solution.id) == ((False,), ("b",), "out-1")
 
 

@@ -13,7 +13,7 @@ import yaml
 from pyarrow import parquet
 
 from prm_search.data.stepwise import read_stepwise
-from prm_search.errors import DataError, EngineError
+from prm_search.errors import ContextLengthError, DataError
 from prm_search.fakes import FakeGenerator, FakeGrader, FakeJudge
 from prm_search.labeling.consensus import Consensus
 from prm_search.labeling.dataset import write_dataset
@@ -55,8 +55,8 @@ async def make_records(**settings: Any) -> list[dict[str, Any]]:
     for number, problem in enumerate(PROBLEMS):
         timing = Timing(session=0, elapsed=random.random(), wall=random.random())
         if number == 3:
-            record = record_of_failure(problem, EngineError("died"), method="m", seed=1)
-            record["error"] |= {"is_transient": False}
+            error = ContextLengthError(9, 8)  # which no further attempt can mend
+            record = record_of_failure(problem, error, method="m", seed=1)
         else:
             record = await record_of_labels(
                 await labeler(problem), method="m", seed=1, grader=grader
@@ -173,7 +173,7 @@ def test_every_sample_is_a_row_or_is_counted_as_set_aside(tmp_path: Path, record
     assert counts.num_rows + counts.set_aside.total() == counts.num_samples
     assert counts.set_aside["disagreement"] > 0
     assert counts.set_aside["unfinished"] > 0
-    assert counts.failed_problems == {"EngineError": 1}
+    assert counts.failed_problems == {"ContextLengthError": 1}
     assert counts.num_unreadable_critiques > 0
 
 
