@@ -234,7 +234,7 @@ def _decontamination(
     files = "\n".join(f"- `{name}`" for name in decontamination.files)
     return (
         f"{counts.num_removed_problems:,} of {counts.num_problems:,} problems were removed "
-        f"because they are in one of {num_texts:,} evaluation problems: the same text but for "
+        f"because they are among {num_texts:,} evaluation problems: the same text but for "
         f"case and white space, or at least {decontamination.min_share:.0%} of the shorter one's "
         f"runs of {decontamination.num_words} words. `removed.jsonl` names each of them, and what "
         f"it was found to be like. Compared with:\n\n{files}"
