@@ -81,10 +81,20 @@ class EngineActor:
 class RayReplica:
     """An engine in a Ray actor."""
 
-    def __init__(self, factory: Callable[[], Engine], placement: Placement) -> None:
-        """Ask Ray for an actor; it is scheduled, and the engine started, by `start`."""
+    def __init__(
+        self, factory: Callable[[], Engine], placement: Placement, *, name: str = ""
+    ) -> None:
+        """Ask Ray for an actor; it is scheduled, and the engine started, by `start`.
+
+        Args:
+            factory: makes the engine; must be picklable.
+            placement: what the actor takes.
+            name: of the role; begins the name of the actor's class, which Ray and `ps` show.
+        """
+        # Ray shows the class and nothing else.
+        actor_class = type(f"{name.capitalize()}{EngineActor.__name__}", (EngineActor,), {})
         self._actor: Any = (  # Ray's types do not know the methods of an actor
-            ray.remote(EngineActor)
+            ray.remote(actor_class)
             .options(
                 num_cpus=placement.num_cpus,
                 num_gpus=placement.gpus_per_replica,
@@ -94,7 +104,7 @@ class RayReplica:
             )
             # As bytes, because arguments that hold handles of other actors are kept in the object
             # store, and an actor cannot be started again once they are lost there.
-            .remote(cloudpickle.dumps(factory))
+            .remote(cloudpickle.dumps(factory))  # pyright: ignore[reportPrivateImportUsage]
         )
 
     async def start(self) -> None:

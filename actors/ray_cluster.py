@@ -85,7 +85,7 @@ class RayCluster:
         self._connect()
         self._reserve(role, placement)
         pool = Pool(
-            [RayReplica(factory, placement) for _ in range(placement.replicas)],
+            [RayReplica(factory, placement, name=role) for _ in range(placement.replicas)],
             max_queue=placement.max_queue,
             max_imbalance=placement.max_imbalance,
             max_retries=placement.max_retries,

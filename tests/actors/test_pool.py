@@ -398,3 +398,30 @@ async def test_a_broadcast_reaches_every_running_replica():
     await settle()
     assert pool.counters.num_restarts == 1
     await pool.close()
+
+
+async def test_a_shared_pool_takes_running_replicas_as_they_are() -> None:
+    replicas = [FakeReplica(is_open=False), FakeReplica(is_open=False)]
+    pool = await pool_of(*replicas, max_queue=5)
+    shared = [pool.share(num_sharers=3)() for _ in range(3)]
+    tasks = [
+        asyncio.create_task(part.call(f"p{number}", "f")) for part in shared for number in range(6)
+    ]
+    await settle()
+    assert [part.counters.num_in_flight for part in shared] == [4, 4, 4]  # 5/3, rounded up, twice
+    assert [replica.num_starts for replica in replicas] == [1, 1]
+    for replica in replicas:
+        replica.gate.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_shared_pool_redoes_what_a_dead_replica_loses() -> None:
+    replicas = [FakeReplica(is_open=False), FakeReplica()]
+    pool = await pool_of(*replicas)
+    shared = pool.share(num_sharers=1)()
+    task = asyncio.create_task(shared.call("p", "f"))
+    await settle()
+    replicas[0].kill()
+    assert await task == ("f",)
+    await settle()
+    assert shared.counters.num_restarts == 1
