@@ -24,6 +24,7 @@ from prm_search.evaluation.records import read_results
 from prm_search.evaluation.result import CaseResult
 from prm_search.manifest import load_config
 from prm_search.statistics import NUM_RESAMPLES
+from prm_search.types import Failure
 
 EVALUATION = "evaluation.json"
 INTERVALS = "95 %, percentile bootstrap over problems, 10,000 resamples"
@@ -106,7 +107,7 @@ def evaluate_results(
     has_scores = subject != "judge"
     failed = [item.failure for item in results if item.failure is not None]
     unreadable = [
-        verdict for item in results for verdict in item.verdicts if not hasattr(verdict, "critique")
+        verdict for item in results for verdict in item.verdicts if isinstance(verdict, Failure)
     ]
     options: dict[str, Any] = {"seed": seed, "num_resamples": num_resamples}
     first_errors = (
@@ -125,7 +126,7 @@ def evaluate_results(
         is_complete=is_complete,
         num_failed=len(failed),
         num_unreadable_critiques=len(unreadable),
-        failures=Counter(getattr(item, "kind", "") for item in [*failed, *unreadable]),
+        failures=dict(Counter(item.kind for item in [*failed, *unreadable])),
         first_errors=first_errors,
         f1_by_threshold=tuple(zip(THRESHOLDS, f1_by_threshold(results), strict=True))
         if first_errors and has_scores
@@ -159,7 +160,8 @@ def write_evaluation(directory: Path, evaluation: Evaluation) -> Path:
     """Write `evaluation.json` into a run directory, in one step."""
     path = directory / EVALUATION
     draft = path.with_name(f"{EVALUATION}.draft")
-    draft.write_text(json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    draft.write_text(text + "\n")
     draft.replace(path)
     return path
 

@@ -257,6 +257,7 @@ async def test_failures_are_no_scores_and_transient_ones_are_asked_again(tmp_pat
     found = read_evaluation(tmp_path, num_resamples=50)
     assert found.is_complete
     assert found.failures == {"ScoringError": 1}
+    assert json.loads(json.dumps(found.to_json()))["failures"] == {"ScoringError": 1}
     assert found.first_errors is not None
     assert found.first_errors.subsets[0].num_without_verdict == 1
 
