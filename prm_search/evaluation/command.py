@@ -75,21 +75,39 @@ def report(arguments: Sequence[str], console: Console) -> int:
         type=Path,
         help="the HTML file to write (evaluation.html in the directory, if there is only one)",
     )
+    parser.add_argument(
+        "-t",
+        "--threshold",
+        type=_share,
+        help="compute everything with this threshold; evaluation.json keeps the declared one",
+    )
     options = parser.parse_args(arguments)
-    show(options.run_dirs, console, output=options.output)
+    show(options.run_dirs, console, output=options.output, threshold=options.threshold)
     return OK
 
 
-def show(run_dirs: Sequence[Path], console: Console, *, output: Path | None = None) -> None:
-    """Print the tables of evaluations and write evaluation.json for each, and one report."""
+def show(
+    run_dirs: Sequence[Path],
+    console: Console,
+    *,
+    output: Path | None = None,
+    threshold: float | None = None,
+) -> None:
+    """Print the tables of evaluations and write evaluation.json for each, and one report.
+
+    Args:
+        output: the report; None puts it beside the only evaluation, or here.
+        threshold: for all of them; None takes those that were declared.
+    """
     # Needed by no evaluation that fails to start.
     from prm_search.reporting.evaluation_html import write_evaluation_report
     from prm_search.reporting.evaluation_table import tables
 
     evaluations: list[Evaluation] = []
     for run_dir in run_dirs:
-        evaluation = read_evaluation(run_dir)
-        write_evaluation(run_dir, evaluation)
+        evaluation = read_evaluation(run_dir, threshold=threshold)
+        if threshold is None:
+            write_evaluation(run_dir, evaluation)
         evaluations.append(evaluation)
     for table in tables(evaluations):
         console.print(table)
@@ -97,3 +115,10 @@ def show(run_dirs: Sequence[Path], console: Console, *, output: Path | None = No
         name = "evaluation.html"
         output = run_dirs[0] / name if len(run_dirs) == 1 else Path(name)
     print(f"Report: {write_evaluation_report(output, evaluations)}")
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not in [0, 1]")
+    return value

@@ -141,8 +141,13 @@ def evaluate_results(
     )
 
 
-def read_evaluation(directory: Path, *, num_resamples: int = NUM_RESAMPLES) -> Evaluation:
+def read_evaluation(
+    directory: Path, *, threshold: float | None = None, num_resamples: int = NUM_RESAMPLES
+) -> Evaluation:
     """The numbers of a run directory, whether the evaluation has ended or not.
+
+    Args:
+        threshold: another one than was declared for the run.
 
     Raises:
         StoreError: if there is no evaluation, or a record cannot be read.
@@ -150,6 +155,8 @@ def read_evaluation(directory: Path, *, num_resamples: int = NUM_RESAMPLES) -> E
     config = load_config(directory)
     if config is None or "subject" not in config:
         raise StoreError(f"{directory} holds no evaluation; prm-search evaluate makes one")
+    if threshold is not None:
+        config = {**config, "threshold": threshold}
     found = read_results(directory)
     return evaluate_results(
         found.results, config, is_complete=found.is_finished, num_resamples=num_resamples

@@ -89,6 +89,9 @@ def test_processbench_from_the_command_line_to_the_report(tmp_path: Path) -> Non
     again = run("evaluate", "report", "one", "two", "-o", "both.html", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "judge, 5 votes" in again.stdout
+    other = run("evaluate", "report", "one", "--threshold", "0.05", cwd=tmp_path)
+    assert "threshold 0.05" in other.stdout
+    assert json.loads((tmp_path / "one/evaluation.json").read_text())["threshold"] == 0.5
     page = (tmp_path / "both.html").read_text()
     assert "a/fine-prm" in page
     assert "a/judge (judge)" in page
