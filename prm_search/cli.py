@@ -32,6 +32,7 @@ from prm_search.errors import ConfigurationError, PrmSearchError
 from prm_search.evaluation import command as evaluation
 from prm_search.job import search_job
 from prm_search.labeling.label_job import label_job
+from prm_search.labeling.label_report import is_label_run, report_labels
 from prm_search.labeling.label_run import run_label_job
 from prm_search.manifest import versions
 from prm_search.mistakes import explain, refuse_empty_groups
@@ -104,7 +105,8 @@ def report(arguments: Sequence[str]) -> int:
     """Show a run: `prm-search report`."""
     parser = argparse.ArgumentParser(
         prog="prm-search report",
-        description="Print the table of a run, finished or not, and write its report.html.",
+        description="Print the table of a run, finished or not, and write its report.html; of a "
+        "labeling run, write the data set of what is labeled so far.",
         epilog="Example: prm-search report runs/2026-01-31_12-00-00",
     )
     parser.add_argument("run_dir", type=Path, help="the directory of the run")
@@ -255,6 +257,9 @@ def _console() -> Console:
 
 
 def _show_report(run_dir: Path, console: Console) -> None:
+    if is_label_run(run_dir):
+        console.print(report_labels(run_dir), highlight=False, markup=False, soft_wrap=True)
+        return
     from prm_search import reporting  # needed by no run that fails to start
 
     console.print(reporting.table(reporting.summarize(reporting.read_run(run_dir))))

@@ -19,9 +19,9 @@ from rich.console import Console
 from prm_search.budget import Role
 from prm_search.data import Loaded
 from prm_search.interrupt import StopOnInterrupt
-from prm_search.labeling.dataset import CARD, DATASET, write_dataset
 from prm_search.labeling.label_job import LabelJob
 from prm_search.labeling.label_records import record_of_failure, with_time
+from prm_search.labeling.label_report import report_labels
 from prm_search.labeling.label_totals import LabelTotals
 from prm_search.labeling.label_worker import LabelWorker, LabelWorkerSettings, ProblemLabeler
 from prm_search.labeling.text_prefixes import TextPrefixes
@@ -69,11 +69,7 @@ async def run_label_job(
         display=display,
     )
     if code != INTERRUPTED:
-        counts = write_dataset(directory, decontamination=job.decontamination)
-        display.say(
-            f"Dataset: {directory / DATASET}, {counts.num_rows} rows of {counts.num_samples} "
-            f"responses. Its card: {directory / DATASET / CARD}"
-        )
+        display.say(report_labels(directory))
     return code
 
 

@@ -133,6 +133,8 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_resume(tmp_path: Path
     assert process.returncode == 130
     assert "Traceback" not in output
     assert not (run_dir / "dataset").exists()
+    assert main(["report", str(run_dir)]) == 0  # a data set of what is finished
+    assert len((run_dir / "dataset/train.jsonl").read_text().splitlines()) > 0
     found = re.search(r"(\d+) of 60 problems are finished.*\n  prm-search label (.*)", output)
     assert found
     resumed = label(shlex.split(found.group(2)), tmp_path)
