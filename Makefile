@@ -48,8 +48,8 @@ sandbox-models: $(INSTALLED) ## Train the sandbox's models again (long on a CPU)
 	  run_dir=runs/sandbox_samples_dev
 	$(BIN)/python -m prm_search.sandbox.label runs/sandbox_samples_train runs/sandbox_train.jsonl
 	$(BIN)/python -m prm_search.sandbox.label runs/sandbox_samples_dev runs/sandbox_dev.jsonl
-	$(BIN)/python -m trainers.prm --start $(MODELS)/base --data runs/sandbox_train.jsonl \
-	  --dev runs/sandbox_dev.jsonl --out $(MODELS)/prm
+	$(BIN)/prm-search train-prm experiment=sandbox_prm model=$(MODELS)/base \
+	  run_dir=runs/sandbox_prm model_dir=$(MODELS)/prm
 
 format: $(INSTALLED) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .

@@ -1,14 +1,16 @@
-"""PRMs with a head on top of a language model, as transformers runs them."""
+"""PRMs as transformers runs them: with a head of their own, or as language models."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from actors.transformers_model import LOADING, load_model
@@ -33,17 +35,29 @@ class RewardModel:
         self._head = head
 
     @classmethod
-    def load(cls, model: str, *, dtype: str, options: TransformersOptions) -> RewardModel:
+    def load(
+        cls,
+        model: str,
+        *,
+        dtype: str,
+        options: TransformersOptions,
+        verdicts: Sequence[int] | None = None,
+    ) -> RewardModel:
         """Load backbone and head, from safetensors alone and without code of the model's own.
 
         Args:
             model: a folder or a name on the Hugging Face Hub.
             dtype: of the backbone.
             options: where it runs.
+            verdicts: for a language model, the tokens whose rows of the output layer are the head.
 
         Raises:
             EngineError: naming the model, if it cannot be loaded or has no such head.
         """
+        if verdicts is not None:
+            language_model = load_model(AutoModelForCausalLM, model, dtype=dtype, options=options)
+            head = _verdict_head(language_model, verdicts)
+            return cls(cast("PreTrainedModel", language_model.base_model), head)
         backbone = load_model(AutoModel, model, dtype=dtype, options=options)
         try:
             with LOADING:
@@ -76,6 +90,27 @@ class RewardModel:
         is_binary = logits.shape[-1] == 1
         probabilities = logits.sigmoid() if is_binary else logits.softmax(-1)
         return list(probabilities.cpu().split([len(wanted) for wanted in positions]))
+
+
+def _verdict_head(model: PreTrainedModel, verdicts: Sequence[int]) -> nn.Sequential:
+    """The rows of some tokens of a language model's output layer, in float32.
+
+    Raises:
+        EngineError: if the model does more to its logits than this layer does.
+    """
+    config = model.config.get_text_config()
+    for name in ("final_logit_softcapping", "logits_scaling", "logit_scale"):
+        if getattr(config, name, None) not in (None, 1.0):
+            raise EngineError(f"{type(model).__name__} has {name}, which is not computed here")
+    layer = model.get_output_embeddings()
+    assert isinstance(layer, nn.Linear)
+    rows = list(verdicts)
+    head = nn.Linear(layer.in_features, len(rows), bias=layer.bias is not None)
+    weights = {"weight": layer.weight[rows].float()}
+    if layer.bias is not None:
+        weights["bias"] = layer.bias[rows].float()
+    head.load_state_dict(weights)
+    return nn.Sequential(head.to(layer.weight.device))
 
 
 def _read_head(model: str) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from actors.transformers_model import context_length
 from actors.transformers_options import TransformersOptions
 from prm_search.concurrency import gather_all
 from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
+from prm_search.prms.family import VerdictFamily
 from prm_search.prms.prm import Prm
 from prm_search.prms.rendering import RenderedSolution, render
 from prm_search.types import Failure, Scoring, StepScores, Trajectory, Usage
@@ -36,11 +37,16 @@ class TransformersScorer:
             EngineError: if it cannot be loaded.
         """
         prm = self._prm
+        tokenizer = load_tokenizer(prm.model)
+        family = prm.family
         self._model = await asyncio.to_thread(
-            RewardModel.load, prm.model, dtype=prm.dtype, options=self._options
+            RewardModel.load,
+            prm.model,
+            dtype=prm.dtype,
+            options=self._options,
+            verdicts=family.verdicts(tokenizer) if isinstance(family, VerdictFamily) else None,
         )
         self._max_model_len = context_length(self._model.backbone, prm.max_model_len)
-        tokenizer = load_tokenizer(prm.model)
         self._question = lru_cache(maxsize=4096)(
             partial(prm.family.question, tokenizer, system_prompt=prm.system_prompt)
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -59,6 +59,14 @@ class PooledRows:
     rows: tuple[tuple[float, ...], ...]
     """[num_prompt_tokens - num_cached_tokens, num_outputs]: none for cached positions."""
     num_prompt_tokens: int
+    num_cached_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenLogprobs:
+    """How likely some tokens are after a prompt."""
+
+    values: tuple[float, ...]
     num_cached_tokens: int
 
 
@@ -163,6 +171,40 @@ class VllmEngine:
             rows=tuple(map(tuple, output.outputs.data.tolist())),
             num_prompt_tokens=len(prompt),
             num_cached_tokens=output.num_cached_tokens,
+        )
+
+    async def next_token_logprobs(
+        self, prompt: tuple[int, ...], token_ids: Sequence[int]
+    ) -> TokenLogprobs:
+        """How likely some tokens are after a prompt.
+
+        Args:
+            prompt: token ids.
+            token_ids: of the tokens in question.
+
+        Raises:
+            ContextLengthError: if the prompt leaves no room for a token.
+            EngineError: if the engine failed.
+        """
+        if len(prompt) >= self.max_model_len:
+            raise ContextLengthError(len(prompt), self.max_model_len - 1)
+        parameters = SamplingParams(
+            temperature=0.0,
+            max_tokens=1,
+            detokenize=False,
+            logprob_token_ids=list(token_ids),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        output = await self._last(
+            self._engine.generate(
+                tokens_input(list(prompt)), parameters, request_id=next(self._request_ids)
+            )
+        )
+        found = output.outputs[0].logprobs
+        assert found is not None
+        return TokenLogprobs(
+            values=tuple(found[0][token].logprob for token in token_ids),
+            num_cached_tokens=output.num_cached_tokens or 0,
         )
 
     async def reset_cache(self) -> None:

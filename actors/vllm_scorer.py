@@ -19,6 +19,7 @@ from actors.vllm_engine import PooledRows, VllmEngine
 from actors.vllm_options import VllmOptions
 from prm_search.concurrency import gather_all
 from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
+from prm_search.prms.family import VerdictFamily
 from prm_search.prms.prm import Prm
 from prm_search.prms.rendering import RenderedSolution, render
 from prm_search.types import Failure, Scoring, StepScores, Trajectory, Usage
@@ -36,6 +37,7 @@ class VllmScorer:
         self._prm = prm
         self._options = options or VllmOptions()
         self._scores = ScoreCache()
+        self._verdicts: tuple[int, int] | None = None
         self.num_recomputed = 0
 
     async def start(self) -> None:
@@ -44,14 +46,17 @@ class VllmScorer:
         Raises:
             EngineError: if it cannot be loaded.
         """
+        family = self._prm.family
         self._engine = await VllmEngine.start(
             self._prm.model,
-            is_pooling=True,
+            is_pooling=not isinstance(family, VerdictFamily),
             dtype=self._prm.dtype,
             max_model_len=self._prm.max_model_len,
             options=self._options,
         )
-        tokenizer, family = load_tokenizer(self._prm.model), self._prm.family
+        tokenizer = load_tokenizer(self._prm.model)
+        if isinstance(family, VerdictFamily):
+            self._verdicts = family.verdicts(tokenizer)
         self._question = lru_cache(maxsize=4096)(
             partial(family.question, tokenizer, system_prompt=self._prm.system_prompt)
         )
@@ -131,6 +136,8 @@ class VllmScorer:
             return {}, Usage()
         position_of = dict(zip(solution.keys, solution.positions, strict=True))
         positions = {key: position_of[key] for key in keys}
+        if self._verdicts is not None:
+            return await self._read_verdicts(solution, positions, self._verdicts)
         prompt = solution.token_ids[: max(positions.values()) + 1]
         pooled = await self._engine.pool(prompt, read_cache=self._options.reuse_prefixes)
         usage = _usage(pooled)
@@ -146,6 +153,33 @@ class VllmScorer:
             raise ScoringError(
                 f"vLLM gave {len(pooled.rows)} rows for {len(prompt)} tokens, "
                 f"{pooled.num_cached_tokens} of them cached"
+            )
+        return scores, usage
+
+    async def _read_verdicts(
+        self,
+        solution: RenderedSolution,
+        positions: Mapping[bytes, int],
+        verdicts: tuple[int, int],
+    ) -> tuple[dict[bytes, float], Usage]:
+        """One generated token per step; vLLM computes their common prefix once."""
+        prompts = [solution.token_ids[: position + 1] for position in positions.values()]
+        answers = await gather_all(
+            self._engine.next_token_logprobs(prompt, verdicts) for prompt in prompts
+        )
+        scores: dict[bytes, float] = {}
+        usage = Usage()
+        for key, prompt, answer in zip(positions, prompts, answers, strict=True):
+            highest = max(answer.values)
+            if not math.isfinite(highest):
+                raise ScoringError(f"vLLM gave the log probabilities {answer.values}")
+            odds = [math.exp(value - highest) for value in answer.values]
+            scores[key] = self._prm.family.score([value / sum(odds) for value in odds])
+            usage += Usage(
+                prompt_tokens=len(prompt),
+                cached_tokens=answer.num_cached_tokens,
+                scored_tokens=len(prompt) - answer.num_cached_tokens,
+                num_calls=1,
             )
         return scores, usage
 

@@ -57,3 +57,7 @@ class GradingError(PrmSearchError, RuntimeError):
 
 class StoreError(PrmSearchError, RuntimeError):
     """A run directory cannot be written, or belongs to another configuration."""
+
+
+class TrainingError(PrmSearchError, RuntimeError):
+    """A training cannot go on. Its last checkpoint is kept."""

@@ -9,20 +9,13 @@ updated by Muon, which learns the sandbox's look-ups in a fraction of AdamW's st
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor, nn
+
+from trainers.progress import TrainingProgress
 
 IGNORE = -100
 
@@ -97,19 +90,8 @@ def train(
     """
     optimizers = make_optimizers(model, settings)
     device = next(model.parameters()).device
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}  {task.fields[rate]:.2f} steps/s"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
     model.train()
-    with Progress(*columns) as progress:
-        task = progress.add_task(description, total=settings.num_steps, loss=float("nan"), rate=0.0)
-        started = time.monotonic()
-        average = math.nan
+    with TrainingProgress(description, num_steps=settings.num_steps) as progress:
         for step in range(1, settings.num_steps + 1):
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
@@ -124,15 +106,7 @@ def train(
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-            average = value if math.isnan(average) else 0.95 * average + 0.05 * value
-            rate = step / (time.monotonic() - started)
-            progress.update(task, advance=1, loss=average, rate=rate)
-            if step % 50 == 0 and not progress.console.is_terminal:
-                print(
-                    f"{description}: step {step}/{settings.num_steps}, loss {average:.4f}, "
-                    f"{rate:.2f} steps/s, {(settings.num_steps - step) / rate:.0f} s left",
-                    flush=True,
-                )
+            progress.advance(step, value)
             if on_step is not None:
                 on_step(step, value)
     model.eval()

@@ -1,239 +1,296 @@
-"""Train a PRM with a two-class head at the step tag.
+"""Trains a PRM: data, model, processes, loop, checkpoints, card.
 
-    python -m trainers.prm --start models/base --data labels.jsonl --dev dev.jsonl --out models/prm
-
-Rows are TRL stepwise rows: {"prompt": str, "completions": [step], "labels": [bool]}. Each step is
-followed by the step tag; cross-entropy at the tags up to and including the first wrong step
-(arXiv 2501.07301, section 2: what comes after the first error is not labeled). The checkpoint
-has exactly the layout that stock vLLM serves as `Qwen2ForProcessRewardModel`.
+labeled solutions -> examples -> loop (packs, bf16, ZeRO, LoRA) -> checkpoints, metrics
+                              -> evaluation on held-out solutions -> model and card
 """
 
 from __future__ import annotations
 
-import argparse
-import copy
-import itertools
-import json
-import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
-from transformers import AutoTokenizer, Qwen2Config, Qwen2ForTokenClassification
+import transformers
+from accelerate import Accelerator
+from transformers import AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from prm_search.data.stepwise import StepwiseRow, read_stepwise
-from prm_search.evaluation.first_error import (
-    FirstErrorScore,
-    predicted_first_error,
-    score_first_errors,
-)
-from prm_search.prms.rendering import render
-from prm_search.prms.tagged_head import TaggedHead
+from prm_search.errors import ConfigurationError, DataError, StoreError
+from prm_search.evaluation.first_error import FirstErrorScore
+from prm_search.manifest import differences, load_config, write_config, write_manifest
 from prm_search.seeds import derive_seed
-from prm_search.types import StepScores
-from trainers.language_model import IGNORE, Batch, OptimizerSettings, train
+from trainers.checkpoints import Checkpoints
+from trainers.metrics import MetricsLog
+from trainers.model_card import Outcome, model_card
+from trainers.optimizers import make_optimizers
+from trainers.packing import Example
+from trainers.prm_checkpoint import full_weights, write_model
+from trainers.prm_examples import Facts, held_out_examples, training_examples
+from trainers.prm_job import MAY_DIFFER, TrainPrm
+from trainers.prm_loop import Batches, Loop, Update
+from trainers.processes import make_accelerator
+from trainers.progress import TrainingProgress
+from trainers.step_model import add_lora, load_step_model
+from trainers.step_scores import first_error_metrics, score_examples
+from trainers.training_state import TrainingState
 
-ARCHITECTURE = "Qwen2ForProcessRewardModel"
-
-
-class ProcessRewardModel(Qwen2ForTokenClassification):
-    """Qwen2 with the head Linear, ReLU, Linear to two classes (wrong, right) at every token."""
-
-    def __init__(self, config: Qwen2Config) -> None:
-        config.num_labels = 2
-        config.tie_word_embeddings = False
-        super().__init__(config)
-        head = nn.Sequential(
-            nn.Linear(config.hidden_size, config.hidden_size),
-            nn.ReLU(),
-            nn.Linear(config.hidden_size, 2),
-        )
-        self.register_module("score", head)
-
-
-def load_backbone(folder: Path) -> ProcessRewardModel:
-    """A process reward model with the backbone of a causal language model and a new head."""
-    model = ProcessRewardModel(Qwen2Config.from_pretrained(folder, attn_implementation="eager"))
-    weights = load_file(folder / "model.safetensors")
-    backbone = {name: value for name, value in weights.items() if name.startswith("model.")}
-    missing, unexpected = model.load_state_dict(backbone, strict=False)
-    unfilled = [name for name in missing if not name.startswith("score.")]
-    if unfilled or unexpected:
-        raise ValueError(f"{folder} is no Qwen2 model: missing {unfilled}, unknown {unexpected}")
-    return model.float()
+_LAST_LOSSES = 50
+"""Updates whose mean loss stands in the card."""
+DONE, INTERRUPTED = 0, 130
+"""Exit codes."""
 
 
-def load_prm(folder: Path) -> ProcessRewardModel:
-    """A trained process reward model, in float32."""
-    model = ProcessRewardModel(Qwen2Config.from_pretrained(folder, attn_implementation="eager"))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    return model.float().eval()
+def run_here(job: TrainPrm, *, config: Mapping[str, object], command: str) -> int:
+    """Train in this process, together with those that torchrun or Ray has started beside it.
 
-
-def save_prm(model: ProcessRewardModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a checkpoint that stock vLLM serves: bf16 safetensors, two labels, a step tag."""
-    rounded = copy.deepcopy(model)
-    nn.Module.to(rounded, torch.bfloat16)
-    rounded.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    path = folder / "config.json"
-    config = json.loads(path.read_text())
-    config["architectures"] = [ARCHITECTURE]
-    path.write_text(json.dumps(config, indent=2) + "\n")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
-    """A tokenised solution."""
-
-    token_ids: tuple[int, ...]
-    tags: tuple[int, ...]
-    """Positions of the step tags. [num_steps]"""
-    row: StepwiseRow
-
-    @property
-    def targets(self) -> list[tuple[int, int]]:
-        """(position, class) of each tag up to and including the first wrong step."""
-        error = self.row.first_error
-        labeled = self.tags if error is None else self.tags[: error + 1]
-        return [(tag, int(index != error)) for index, tag in enumerate(labeled)]
-
-
-def encode(row: StepwiseRow, tokenizer: PreTrainedTokenizerBase, family: TaggedHead) -> Example:
-    """Tokenise a solution as the PRM family is served."""
-    solution = render(
-        family.question(tokenizer, row.prompt, None),
-        [family.step(tokenizer, step) for step in row.completions],
-    )
-    return Example(token_ids=solution.token_ids, tags=solution.positions, row=row)
-
-
-def make_batch(examples: Sequence[Example], pad_id: int, device: torch.device) -> Batch:
-    """Token ids [batch, length], and classes at the labeled tags (IGNORE elsewhere)."""
-    longest = max(len(example.token_ids) for example in examples)
-    tokens = torch.full((len(examples), longest), pad_id)
-    labels = torch.full((len(examples), longest), IGNORE)
-    for index, example in enumerate(examples):
-        tokens[index, : len(example.token_ids)] = torch.tensor(example.token_ids)
-        for position, label in example.targets:
-            labels[index, position] = label
-    return tokens.to(device), labels.to(device)
-
-
-def step_loss(model: ProcessRewardModel, batch: Batch) -> Tensor:
-    """Mean cross-entropy at the labeled tags."""
-    tokens, labels = batch
-    hidden = model.model(tokens).last_hidden_state
-    counted = labels != IGNORE
-    logits = model.score(hidden[counted])
-    return nn.functional.cross_entropy(logits.float(), labels[counted])
-
-
-def batches(
-    examples: Sequence[Example], tokens_per_step: int, seed: int, pad_id: int, device: torch.device
-) -> Callable[[int], Batch]:
-    """A function that gives the next batch.
-
-    Each epoch shuffles anew; examples of like length stand together, so that little is padded.
+    Raises:
+        PrmSearchError: if it cannot be done.
     """
-
-    def epoch(number: int) -> list[list[Example]]:
-        rng = random.Random(derive_seed(seed, "epoch", number))
-        order = sorted(examples, key=lambda item: len(item.token_ids) + rng.uniform(0, 16))
-        groups: list[list[Example]] = [[]]
-        for item in order:
-            if groups[-1] and len(item.token_ids) * (len(groups[-1]) + 1) > tokens_per_step:
-                groups.append([])
-            groups[-1].append(item)
-        rng.shuffle(groups)
-        return groups
-
-    def stream() -> Iterator[list[Example]]:
-        for number in itertools.count():
-            yield from epoch(number)
-
-    groups = stream()
-
-    def batch(_: int) -> Batch:
-        return make_batch(next(groups), pad_id, device)
-
-    return batch
-
-
-@torch.no_grad()
-def evaluate(
-    model: ProcessRewardModel, examples: Sequence[Example], pad_id: int
-) -> FirstErrorScore:
-    """First-error accuracy and F1 at threshold 0.5, over whole solutions."""
-    device = next(model.parameters()).device
-    predictions: list[int | None] = []
-    order = sorted(range(len(examples)), key=lambda index: len(examples[index].token_ids))
-    for start in range(0, len(order), 64):
-        part = [examples[index] for index in order[start : start + 64]]
-        tokens, _ = make_batch(part, pad_id, device)
-        right = model.score(model.model(tokens).last_hidden_state).softmax(-1)[..., 1]
-        for row, example in enumerate(part):
-            values = tuple(right[row, list(example.tags)].tolist())
-            predictions.append(predicted_first_error(StepScores(values=values)))
-    return score_first_errors(predictions, [examples[index].row.first_error for index in order])
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    run_dir = Path(job.run_dir)
+    accelerator = make_accelerator(job.trainer, job.run_dir)
+    if accelerator.is_main_process:
+        _open_run(run_dir, job, config, command)
+    tokenizer = _tokenizer(job.model)
+    torch.manual_seed(derive_seed(job.seed, "weights"))
+    step_model = load_step_model(job.model, job.family, tokenizer)
+    model = step_model.model
+    examples, facts, held_out, truths = _read(job, tokenizer, model)
+    if job.trainer.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if job.trainer.lora.rank:
+        add_lora(model, job.trainer.lora)
+    optimizers = make_optimizers(step_model, job.trainer.optimizer)
+    if job.trainer.zero_stage:
+        prepared, optimizers[0] = accelerator.prepare(step_model, optimizers[0])
+    else:
+        prepared = accelerator.prepare(step_model)
+    batches = Batches(examples, tokens_per_step=job.trainer.tokens_per_step, seed=job.seed)
+    num_steps = job.trainer.optimizer.num_steps or batches.num_steps(
+        job.trainer.optimizer.num_epochs
     )
-    parser.add_argument("--start", type=Path, required=True, help="folder of a causal model")
-    parser.add_argument("--data", type=Path, required=True, help="labeled solutions (JSON lines)")
-    parser.add_argument("--dev", type=Path, help="held-out labeled solutions, for F1 at the end")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write the PRM to")
-    parser.add_argument("--num-steps", type=int, default=1000)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--tokens-per-step", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(derive_seed(arguments.seed, "weights"))
-    tokenizer = AutoTokenizer.from_pretrained(arguments.start)
-    family = TaggedHead()
-    device = torch.device(arguments.device)
-    examples = _read(arguments.data, tokenizer, family)
-    held_out = _read(arguments.dev, tokenizer, family) if arguments.dev else []
-    model = load_backbone(arguments.start)
-    nn.Module.to(model, device)
-    next_batch = batches(
-        examples, arguments.tokens_per_step, arguments.seed, tokenizer.pad_token_id, device
+    loop = Loop(
+        model=prepared,
+        optimizers=optimizers,
+        accelerator=accelerator,
+        examples=examples,
+        batches=batches,
+        objective=job.objective,
+        trainer=job.trainer,
+        num_steps=num_steps,
+        seed=job.seed,
     )
-    train(
-        model,
-        loss_of=lambda step: step_loss(model, next_batch(step)),
-        settings=OptimizerSettings(
-            num_steps=arguments.num_steps, learning_rate=arguments.learning_rate
-        ),
-        description="prm",
-    )
-    if held_out:
-        score = evaluate(model, held_out, tokenizer.pad_token_id)
-        print(
-            f"held-out: F1 {score.f1:.3f}, error accuracy {score.error_accuracy:.3f} "
-            f"(n={score.num_errors}), correct accuracy {score.correct_accuracy:.3f} "
-            f"(n={score.num_correct})"
+
+    def evaluate() -> FirstErrorScore:
+        scores = score_examples(
+            prepared,
+            held_out,
+            accelerator=accelerator,
+            tokens_per_pack=job.trainer.tokens_per_pack,
         )
-    save_prm(model, tokenizer, arguments.out)
-    print(f"written to {arguments.out}")
+        return first_error_metrics(scores, truths, job.threshold)
+
+    say = print if accelerator.is_main_process else _silent
+    say(
+        f"{facts.num_solutions:,} solutions with {facts.num_steps:,} labeled steps "
+        f"({facts.num_wrong:,} wrong), {facts.num_set_aside:,} left out; {num_steps:,} updates"
+    )
+    session = _Session(job, loop, run_dir, evaluate if held_out else None)
+    loss = session.run(say)
+    if loss is None:
+        say(f"Stopped; what is done is kept. To go on:\n  {command}")
+        return INTERRUPTED
+    score = evaluate() if held_out else None
+    if score is not None:
+        session.log.write(num_steps, {"final": True, **_score_values(score)})
+        say(f"held-out: {_describe(score)}, at threshold {job.threshold:g}")
+    weights = full_weights(prepared, accelerator, job.trainer.lora)
+    if accelerator.is_main_process:
+        outcome = Outcome(num_steps=num_steps, loss=loss, score=score)
+        write_model(
+            Path(job.model_dir),
+            model,
+            weights,
+            tokenizer,
+            dtype=getattr(torch, job.weights_dtype),
+            card=model_card(job, facts, outcome),
+        )
+    say(f"Model: {job.model_dir}")
+    accelerator.end_training()
+    return DONE
 
 
-def _read(path: Path, tokenizer: PreTrainedTokenizerBase, family: TaggedHead) -> list[Example]:
-    rows, set_aside = read_stepwise(path)
-    for reason in set_aside:
-        print(f"set aside: {reason}")
-    return [encode(row, tokenizer, family) for row in rows]
+class _Session:
+    """The part of a training that is done by this start of the program."""
+
+    def __init__(
+        self,
+        job: TrainPrm,
+        loop: Loop,
+        run_dir: Path,
+        evaluate: Callable[[], FirstErrorScore] | None,
+    ) -> None:
+        self._job = job
+        self._loop = loop
+        self._evaluate = evaluate
+        self._checkpoints = Checkpoints(
+            run_dir / "checkpoints", max_checkpoints=job.trainer.max_checkpoints
+        )
+        self._state = TrainingState(loop.model, loop.optimizers, loop.accelerator)
+        self._losses: deque[float] = deque(maxlen=_LAST_LOSSES)
+        self._num_done = 0
+        latest = self._checkpoints.latest()
+        if latest is not None:
+            kept = self._state.load(latest)
+            self._num_done = kept["step"]
+            self._losses.extend(kept["losses"])
+        self.log = MetricsLog(run_dir, after=self._num_done, accelerator=loop.accelerator)
+        loop.accelerator.init_trackers("prm-search")
+
+    def run(self, say: Callable[[str], None]) -> float | None:
+        """Train to the end.
+
+        Returns:
+            The mean loss of the last updates; None if the training was interrupted.
+        """
+        loop, trainer = self._loop, self._job.trainer
+        if self._num_done:
+            say(f"Going on after update {self._num_done} of {loop.num_steps}.")
+        step = self._num_done
+        started = time.monotonic()
+        with (
+            TrainingProgress(
+                "prm",
+                num_steps=loop.num_steps,
+                num_done=self._num_done,
+                is_shown=loop.accelerator.is_main_process,
+            ) as progress,
+            _interruptible(loop.accelerator) as interrupted,
+        ):
+
+            def after(update: Update) -> bool:
+                nonlocal step, started
+                step = update.step
+                self._losses.append(update.loss)
+                progress.advance(step, update.loss)
+                seconds = time.monotonic() - started
+                started = time.monotonic()
+                values = {name: value for name, value in asdict(update).items() if name != "step"}
+                self.log.write(step, {**values, "tokens_per_second": update.num_tokens / seconds})
+                is_end = step == loop.num_steps or bool(interrupted)
+                every = trainer.evaluate_every
+                if self._evaluate and every and step % every == 0 and step < loop.num_steps:
+                    score = self._evaluate()
+                    self.log.write(step, _score_values(score))
+                    say(f"update {step}: {_describe(score)}")
+                    started = time.monotonic()
+                if is_end or step % trainer.checkpoint_every == 0:
+                    self._state.save(self._checkpoints, step, {"losses": list(self._losses)})
+                return not interrupted
+
+            loop.run(first=self._num_done + 1, after=after)
+        if step < loop.num_steps:
+            return None
+        return sum(self._losses) / len(self._losses)
 
 
-if __name__ == "__main__":
-    main()
+def _open_run(run_dir: Path, job: TrainPrm, config: Mapping[str, object], command: str) -> None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        recorded = load_config(run_dir)
+        if recorded is None:
+            write_config(run_dir, config)
+        elif found := differences(recorded, config, MAY_DIFFER):
+            raise StoreError(
+                f"{run_dir} holds a training with another configuration: {'; '.join(found)}. Go "
+                "on with its own settings, or choose another run_dir"
+            )
+        write_manifest(run_dir, config, seed=job.seed, command=command)
+    except OSError as error:
+        raise StoreError(f"run_dir: cannot write to {run_dir}: {error}") from error
+
+
+def _tokenizer(model: str) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"model: cannot load the tokenizer of {model!r}: {error}"
+        ) from error
+
+
+def _read(
+    job: TrainPrm, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+) -> tuple[list[Example], Facts, list[Example], list[int | None]]:
+    context = int(model.config.get_text_config().max_position_embeddings)
+    examples, facts = training_examples(
+        job.data,
+        loss=job.objective.loss,
+        tokenizer=tokenizer,
+        family=job.family,
+        system_prompt=job.system_prompt,
+        max_tokens=min(context, job.trainer.tokens_per_pack),
+    )
+    if job.held_out.path is None:
+        return examples, facts, [], []
+    try:
+        held_out, truths = held_out_examples(
+            job.held_out,
+            tokenizer=tokenizer,
+            family=job.family,
+            system_prompt=job.system_prompt,
+            max_tokens=context,
+        )
+    except DataError as error:
+        raise DataError(f"held_out: {error}") from error
+    return examples, facts, held_out, truths
+
+
+@contextmanager
+def _interruptible(accelerator: Accelerator) -> Generator[list[int], None, None]:
+    """While this lasts, Ctrl-C is noted in the list; the second one ends everything at once.
+
+    Several processes would have to agree on when to stop: there Ctrl-C ends them, and the last
+    checkpoint is what is kept.
+    """
+    noted: list[int] = []
+    if accelerator.num_processes > 1:
+        yield noted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: object) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    try:
+        signal.signal(signal.SIGINT, note)
+    except ValueError:  # not in the main thread, which alone may do this
+        yield noted
+        return
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _score_values(score: FirstErrorScore) -> dict[str, float]:
+    return {**asdict(score), "f1": score.f1}
+
+
+def _describe(score: FirstErrorScore) -> str:
+    return (
+        f"F1 {score.f1:.3f}, error accuracy {score.error_accuracy:.3f} (n={score.num_errors}), "
+        f"correct accuracy {score.correct_accuracy:.3f} (n={score.num_correct})"
+    )
+
+
+def _silent(_: str) -> None:
+    """What the other processes say."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from prm_search.tokens import Tokenizer
 
@@ -31,4 +31,20 @@ class PrmFamily(Protocol):
 
     def score(self, row: Sequence[float]) -> float:
         """P(step is correct), from what the model puts out at the scored position."""
+        ...
+
+
+@runtime_checkable
+class VerdictFamily(PrmFamily, Protocol):
+    """A family of language models whose next token at the scored position is a verdict.
+
+    Only the two verdicts count: `score` gets the probabilities that they have among themselves.
+    """
+
+    def verdicts(self, tokenizer: Tokenizer) -> tuple[int, int]:
+        """The tokens that say "wrong" and "right".
+
+        Raises:
+            ConfigurationError: if one of them is not one token.
+        """
         ...

@@ -1,0 +1,72 @@
+"""PRMs that are language models: after each step they say "+" or "-"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prm_search.errors import ConfigurationError, EmptyStepError
+from prm_search.tokens import Tokenizer, question_tokens, text_tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerdictTokens:
+    """Question, then steps without the white space around them, each followed by the tag.
+
+    At the tag's last token, the model's next token is its verdict. Source: Math-Shepherd
+    (arXiv 2312.08935), whose PRM is P(right) / (P(right) + P(wrong)) there.
+    """
+
+    tag: str = " ки"
+    """Ends a step: text of one or more tokens, or a special token."""
+    right: str = "+"
+    """The verdict on a right step; one token."""
+    wrong: str = "-"
+    """The verdict on a wrong step; one token."""
+    prompt_template: str | None = None
+    """For models without a chat template: a text with {problem} in it. Replaces the template."""
+
+    def __post_init__(self) -> None:
+        if not self.tag:
+            raise ConfigurationError("family.tag must not be empty")
+        if self.right == self.wrong:
+            raise ConfigurationError(f"family.right and family.wrong are both {self.right!r}")
+        if self.prompt_template is not None and "{problem}" not in self.prompt_template:
+            raise ConfigurationError("family.prompt_template must contain {problem}")
+
+    def question(
+        self, tokenizer: Tokenizer, problem: str, system_prompt: str | None
+    ) -> tuple[int, ...]:
+        """Token ids up to where the first step begins."""
+        return question_tokens(
+            tokenizer,
+            problem,
+            system_prompt=system_prompt,
+            prompt_template=self.prompt_template,
+        )
+
+    def step(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+        """Token ids of a step and its tag."""
+        if not text.strip():
+            raise EmptyStepError(f"a step without content cannot be scored: {text!r}")
+        tag = tokenizer.encode(self.tag, add_special_tokens=False)
+        return (*text_tokens(tokenizer, text.strip()), *tag)
+
+    def score(self, row: Sequence[float]) -> float:
+        """P(step is correct), from [P(wrong), P(right)]."""
+        return row[1]
+
+    def verdicts(self, tokenizer: Tokenizer) -> tuple[int, int]:
+        """The tokens that say "wrong" and "right".
+
+        Raises:
+            ConfigurationError: if one of them is not one token.
+        """
+        return self._token(tokenizer, "wrong"), self._token(tokenizer, "right")
+
+    def _token(self, tokenizer: Tokenizer, name: str) -> int:
+        text: str = getattr(self, name)
+        tokens = tokenizer.encode(text, add_special_tokens=False)
+        if len(tokens) != 1:
+            raise ConfigurationError(f"family.{name}: {text!r} is not one token of the model")
+        return tokens[0]
