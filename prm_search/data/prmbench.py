@@ -19,6 +19,19 @@ from prm_search.errors import DataError
 ORIGINAL = "correct"
 """The category of unmodified solutions."""
 
+CATEGORIES = (
+    "redundency",
+    "circular",
+    "counterfactual",
+    "step_contradiction",
+    "domain_inconsistency",
+    "confidence",
+    "missing_condition",
+    "deception",
+    "multi_solutions",
+)
+"""As the data spell them, in the order of the paper's table."""
+
 _GIVES_ORIGINAL = "redundency"
 _PREFIX = re.compile(r"^(Step\s*\d+\.\s*|\d+\.\s*)", re.IGNORECASE)
 
@@ -46,6 +59,8 @@ def from_row(row: Row) -> Iterator[PrmBenchRow]:
         DataError: if a column is missing or has a value that it must not have.
     """
     problem_id, category = text_of(row, "idx"), text_of(row, "classification")
+    if category not in CATEGORIES:
+        raise DataError(f"'classification' is {category!r}, not one of {', '.join(CATEGORIES)}")
     if category == _GIVES_ORIGINAL:
         yield PrmBenchRow(
             id=f"{ORIGINAL}_{problem_id}",

@@ -22,25 +22,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from prm_search.data.prmbench import CATEGORIES, ORIGINAL
 from prm_search.evaluation.estimates import Array, by_problem, with_interval
 from prm_search.evaluation.result import CaseResult
 from prm_search.statistics import NUM_RESAMPLES, Estimate, resample_sums
 
-ORIGINAL = "correct"
-"""The category of the unmodified solutions."""
-
-NAMES: Mapping[str, str] = {
-    "redundency": "NR",
-    "circular": "NCL",
-    "counterfactual": "ES",
-    "step_contradiction": "SC",
-    "domain_inconsistency": "DC",
-    "confidence": "CI",
-    "missing_condition": "PS",
-    "deception": "DR",
-    "multi_solutions": "MS",
-}
-"""The categories as the data spell them, in the order of the paper's table, and its names."""
+NAMES: Mapping[str, str] = dict(
+    zip(CATEGORIES, ("NR", "NCL", "ES", "SC", "DC", "CI", "PS", "DR", "MS"), strict=True)
+)
+"""The categories, and what they are called in the paper's table."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "simplicity": ("redundency", "circular"),
@@ -51,6 +41,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 ABOUT_REDUNDANCY = GROUPS["simplicity"]
 WITHOUT_ERRORS = "multi_solutions"
+_COLUMNS = (*NAMES, ORIGINAL)
 
 RULE = (
     "PRM-Score: mean of the F1 of right steps and the F1 of wrong steps, over the pooled steps of "
@@ -160,63 +151,72 @@ def prmbench_report(
         threshold: a step is valid if its score is above it.
         seed: of the bootstrap, which resamples original problems with all that was made of them.
     """
-    names = [*NAMES, ORIGINAL]
     said = [(item, _said(item, threshold)) for item in results]
-    counts = by_problem(
-        (item.case.problem, _place(names, item, validity)) for item, validity in said
-    ).reshape(-1, len(names), 4)
-    sums = counts.sum(axis=0)
-    samples = (
-        resample_sums(counts.reshape(len(counts), -1), seed=seed, num_resamples=num_resamples)
-        if len(counts)
-        else np.zeros((1, len(names) * 4))
-    ).reshape(-1, len(names), 4)
-    num_modified = sum(item.case.subset != ORIGINAL for item in results)
-    num_valid = sum(has is not None and item.case.subset != ORIGINAL for item, has in said)
+    counts = by_problem((item.case.problem, _in_columns(item, has)) for item, has in said)
+    counts = counts.reshape(-1, len(_COLUMNS), 4)
+    sums = _with_resamples(counts, seed=seed, num_resamples=num_resamples)
+    scores = {name: _scores(sums, name) for name in NAMES}
+    pooled = sums[:, : len(NAMES)].sum(axis=1)
+    modified = [has for item, has in said if item.case.subset != ORIGINAL]
 
-    def estimate(value: Array, drawn: Array, num_problems: int) -> Estimate | None:
-        return with_interval(float(value), drawn, num_problems=num_problems)
-
-    def of(name: str, all_sums: Array) -> Array:
-        place = all_sums[..., names.index(name), :]
-        score = prm_score(place, has_errors=name != WITHOUT_ERRORS)
-        return np.where(place.sum(axis=-1) > 0, score, np.nan)
-
-    def score(name: str) -> CategoryScore:
-        place = names.index(name)
+    def category(name: str) -> CategoryScore:
+        place = _COLUMNS.index(name)
+        group = [has for item, has in said if item.case.subset == name]
+        tp, fp, tn, fn = map(int, sums[0, place])
         num_problems = int((counts[:, place].sum(axis=1) > 0).sum())
-        group = [(item, has) for item, has in said if item.case.subset == name]
-        tp, fp, tn, fn = map(int, sums[place])
         return CategoryScore(
             name=name,
-            prm_score=None
-            if name == ORIGINAL
-            else estimate(of(name, sums), of(name, samples), num_problems),
+            prm_score=_estimate(scores[name], num_problems) if name in scores else None,
             true_positives=tp,
             false_positives=fp,
             true_negatives=tn,
             false_negatives=fn,
             num_solutions=len(group),
-            num_left_out=sum(has is None for _, has in group),
+            num_left_out=group.count(None),
         )
 
-    pooled, drawn = (item[..., : len(NAMES), :].sum(axis=-2) for item in (sums, samples))
     return PrmBenchReport(
-        overall=estimate(prm_score(pooled), prm_score(drawn), len(counts))
-        if pooled.sum() > 0
-        else None,
+        overall=_estimate(_where_counted(pooled, prm_score(pooled)), len(counts)),
         groups={
-            group: estimate(
-                np.mean([of(name, sums) for name in members], axis=0),
-                np.mean([of(name, samples) for name in members], axis=0),
-                len(counts),
-            )
+            group: _estimate(np.mean([scores[name] for name in members], axis=0), len(counts))
             for group, members in GROUPS.items()
         },
-        categories=tuple(score(name) for name in NAMES),
-        originals=score(ORIGINAL),
-        validity_rate=num_valid / num_modified if num_modified else 0.0,
+        categories=tuple(map(category, NAMES)),
+        originals=category(ORIGINAL),
+        validity_rate=1 - modified.count(None) / len(modified) if modified else 0.0,
     )
+
+
+def _with_resamples(counts: Array, *, seed: int, num_resamples: int) -> Array:
+    """The sums over all problems, and after them those of the resamples.
+
+    Args:
+        counts: [num_problems, num_categories, 4]
+
+    Returns:
+        [1 + num_resamples, num_categories, 4]
+    """
+    total = counts.sum(axis=0, keepdims=True)
+    if not len(counts):
+        return total
+    flat = counts.reshape(len(counts), -1)
+    drawn = resample_sums(flat, seed=seed, num_resamples=num_resamples)
+    return np.concatenate([total, drawn.reshape(-1, *counts.shape[1:])])
+
+
+def _scores(sums: Array, category: str) -> Array:
+    """PRM-Score of a category from all sums, NaN without any step."""
+    own = sums[:, _COLUMNS.index(category)]
+    return _where_counted(own, prm_score(own, has_errors=category != WITHOUT_ERRORS))
+
+
+def _where_counted(sums: Array, scores: Array) -> Array:
+    return np.where(sums.sum(axis=-1) > 0, scores, np.nan)
+
+
+def _estimate(scores: Array, num_problems: int) -> Estimate | None:
+    """The first score, with the interval of the others."""
+    return with_interval(float(scores[0]), scores[1:], num_problems=num_problems)
 
 
 def _said(result: CaseResult, threshold: float) -> StepValidity | None:
@@ -230,14 +230,14 @@ def _said(result: CaseResult, threshold: float) -> StepValidity | None:
     )
 
 
-def _place(names: Sequence[str], result: CaseResult, said: StepValidity | None) -> list[float]:
-    """The counts of a solution, in the columns of its category."""
+def _in_columns(result: CaseResult, said: StepValidity | None) -> list[float]:
+    """The counts of a solution, in the columns of its category. [num_categories * 4]"""
     truth = result.case.truth
     if truth is None or truth.wrong_steps is None:
         raise ValueError(f"{result.case.id}: PRMBench needs all wrong steps")
-    counts = [0.0] * (len(names) * 4)
+    counts = [0.0] * (len(_COLUMNS) * 4)
     if said is not None:
-        start = 4 * names.index(result.case.subset)
+        start = 4 * _COLUMNS.index(result.case.subset)
         counts[start : start + 4] = count_steps(
             said,
             truth.wrong_steps,

@@ -156,6 +156,8 @@ def test_a_row_about_redundancy_gives_its_original_too() -> None:
     assert modified.wrong_steps == (1,)
     with pytest.raises(DataError, match="counts from 1"):
         list(from_row({**row, "error_steps": [0]}))
+    with pytest.raises(DataError, match="'classification' is 'other', not one of redundency"):
+        list(from_row({**row, "classification": "other"}))
 
 
 def test_the_real_files_have_the_counts_of_the_authors(data_dir: Path) -> None:
