@@ -7,30 +7,31 @@ early, from ending the search.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prm_search.aggregation import Aggregation
 from prm_search.budget import Budget
 from prm_search.protocols import Generator, Grader, Scorer
 from prm_search.search.checks import (
-    require_at_most,
     require_number,
     require_positive,
     require_scorer,
 )
 from prm_search.search.exploration import Exploration
 from prm_search.search.leaf import Leaf, rank
-from prm_search.search.sampling import sample_until
-from prm_search.search.stopping import Posterior, confidence
+from prm_search.search.sampling import sample_until_enough
+from prm_search.search.stopping import Posterior, num_votes_missing
 from prm_search.types import Problem, SearchResult
-from prm_search.voting import Selection
+from prm_search.voting import AnswerGroup, Selection
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdaptiveBestOfN:
     """Draws solutions until vote and PRM agree on an answer that is ahead for good.
 
-    Samples have the seeds of `BestOfN`, so it sees a beginning of what best-of-N with
+    As many solutions are drawn side by side as it takes at least, so that no more are drawn than
+    one by one. Samples have the seeds of `BestOfN`, so it sees a beginning of what best-of-N with
     num_samples = max_samples sees.
     """
 
@@ -41,10 +42,6 @@ class AdaptiveBestOfN:
     policy's most frequent one."""
     posterior: Posterior = Posterior.beta
     """Which answers the one ahead is compared with."""
-    max_concurrent: int = 1
-    """Solutions drawn side by side, at most max_samples. Those in progress when the search is
-    settled are finished and counted, so that more cost up to max_concurrent - 1 samples and take
-    less time."""
     aggregation: Aggregation = Aggregation.product
     """How step scores become the score of a solution."""
     selection: Selection = Selection.weighted
@@ -52,9 +49,8 @@ class AdaptiveBestOfN:
 
     def __post_init__(self) -> None:
         name = "AdaptiveBestOfN"
-        require_positive(name, max_samples=self.max_samples, max_concurrent=self.max_concurrent)
+        require_positive(name, max_samples=self.max_samples)
         require_number(name, low=0, high=1, excludes=(0, 1), confidence=self.confidence)
-        require_at_most(name, max_concurrent=self.max_concurrent, max_samples=self.max_samples)
 
     async def __call__(
         self,
@@ -75,24 +71,24 @@ class AdaptiveBestOfN:
             seed=seed,
         )
 
-        async def is_settled(leaves: list[Leaf]) -> bool:
+        async def num_missing(leaves: list[Leaf]) -> int:
             groups = await exploration.group_answers(leaves, grader)
-            votes = [len(group.members) for group in groups]
-            if confidence(votes, self.posterior) < self.confidence:
-                return False
-            ahead = max(groups, key=lambda group: len(group.members))
-            answered = [leaves[member] for group in groups for member in group.members]
-            best = rank(answered, self.aggregation)[0]
-            return best.scores is not None and any(
-                leaves[member] is best for member in ahead.members
+            missing = num_votes_missing(
+                [len(group.members) for group in groups],
+                required=self.confidence,
+                posterior=self.posterior,
+                most=self.max_samples,
             )
+            return missing or int(not self._prm_agrees(groups, leaves))
 
-        await sample_until(
-            is_settled,
-            exploration,
-            max_samples=self.max_samples,
-            max_concurrent=self.max_concurrent,
-        )
+        await sample_until_enough(exploration, num_missing, max_samples=self.max_samples)
         return await exploration.result(
             selection=self.selection, aggregation=self.aggregation, grader=grader
         )
+
+    def _prm_agrees(self, groups: Sequence[AnswerGroup], leaves: Sequence[Leaf]) -> bool:
+        """Whether the best-scored solution of all gives the answer with the most votes."""
+        ahead = max(groups, key=lambda group: len(group.members))
+        answered = [leaves[member] for group in groups for member in group.members]
+        best = rank(answered, self.aggregation)[0]
+        return best.scores is not None and any(leaves[member] is best for member in ahead.members)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from prm_search.aggregation import Aggregation
 from prm_search.budget import Budget
 from prm_search.protocols import Generator, Grader, Scorer
-from prm_search.search.checks import require_at_most, require_number, require_positive
+from prm_search.search.checks import require_number, require_positive
 from prm_search.search.exploration import Exploration
 from prm_search.search.leaf import Leaf
-from prm_search.search.sampling import sample_until
-from prm_search.search.stopping import Posterior, confidence
+from prm_search.search.sampling import sample_until_enough
+from prm_search.search.stopping import Posterior, num_votes_missing
 from prm_search.types import Problem, SearchResult
 from prm_search.voting import Selection
 
@@ -23,9 +23,10 @@ from prm_search.voting import Selection
 class AdaptiveConsistency:
     """Draws solutions until one answer is ahead for good, and takes it.
 
-    Needs no PRM and never calls one. Samples have the seeds of `BestOfN`, so it sees a beginning
-    of what a majority vote with num_samples = max_samples sees. Samples without an answer do not
-    vote.
+    Needs no PRM and never calls one. As many solutions are drawn side by side as it takes at
+    least, so that no more are drawn than one by one. Samples have the seeds of `BestOfN`, so it
+    sees a beginning of what a majority vote with num_samples = max_samples sees. Samples without
+    an answer do not vote.
     """
 
     max_samples: int = 40
@@ -35,16 +36,11 @@ class AdaptiveConsistency:
     frequent one. At 0.95, four samples that agree suffice."""
     posterior: Posterior = Posterior.beta
     """Which answers the one ahead is compared with."""
-    max_concurrent: int = 1
-    """Solutions drawn side by side, at most max_samples. Those in progress when the vote is
-    settled are finished and counted, so that more cost up to max_concurrent - 1 samples and take
-    less time."""
 
     def __post_init__(self) -> None:
         name = "AdaptiveConsistency"
-        require_positive(name, max_samples=self.max_samples, max_concurrent=self.max_concurrent)
+        require_positive(name, max_samples=self.max_samples)
         require_number(name, low=0, high=1, excludes=(0, 1), confidence=self.confidence)
-        require_at_most(name, max_concurrent=self.max_concurrent, max_samples=self.max_samples)
 
     @property
     def needs_scorer(self) -> bool:
@@ -66,17 +62,16 @@ class AdaptiveConsistency:
             problem, generator=generator, scorer=None, budget=budget, seed=seed
         )
 
-        async def is_settled(leaves: list[Leaf]) -> bool:
+        async def num_missing(leaves: list[Leaf]) -> int:
             groups = await exploration.group_answers(leaves, grader)
-            votes = [len(group.members) for group in groups]
-            return confidence(votes, self.posterior) >= self.confidence
+            return num_votes_missing(
+                [len(group.members) for group in groups],
+                required=self.confidence,
+                posterior=self.posterior,
+                most=self.max_samples,
+            )
 
-        await sample_until(
-            is_settled,
-            exploration,
-            max_samples=self.max_samples,
-            max_concurrent=self.max_concurrent,
-        )
+        await sample_until_enough(exploration, num_missing, max_samples=self.max_samples)
         return await exploration.result(
             selection=Selection.majority, aggregation=Aggregation.product, grader=grader
         )

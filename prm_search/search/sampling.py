@@ -1,4 +1,4 @@
-"""Whole solutions, one after another, until there are enough."""
+"""Whole solutions, until there are enough."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from prm_search.search.in_order import InOrder
 from prm_search.search.leaf import Leaf
 
 
-async def sample_until(
-    are_enough: Callable[[list[Leaf]], Awaitable[bool]],
+async def sample_until_enough(
     exploration: Exploration,
+    num_missing: Callable[[list[Leaf]], Awaitable[int]],
     *,
     max_samples: int,
-    max_concurrent: int,
 ) -> None:
     """Draw solutions from the root until there are enough, or the budget is spent.
 
+    As many are drawn side by side as are missing at least. So those are drawn that would have
+    been if each had been waited for, and no others.
+
     Args:
-        are_enough: whether to stop, from the solutions so far in the order of their beginning.
-            Those in progress when it says so are finished nonetheless.
         exploration: where to record it.
+        num_missing: how many further solutions it takes at least, given those so far; 0 if they
+            are enough. One more solution makes it smaller by 1 at most.
         max_samples: how many solutions at most.
-        max_concurrent: how many side by side.
     """
     leaves: list[Leaf] = []
-    num_begun = 0
-    may_begin = True
-    async with InOrder(exploration, max_concurrent=max_concurrent) as expansions:
+    num_begun, num_taken = 0, 0
+    num_needed = await num_missing(leaves)
+    async with InOrder(exploration, max_concurrent=max_samples) as expansions:
         while True:
-            while may_begin and num_begun < max_samples and expansions.has_room:
-                may_begin = expansions.may_go_on()
-                if may_begin:
-                    expansions.begin(
-                        exploration.root, num_samples=1, first_child=num_begun, until=Until.END
-                    )
-                    num_begun += 1
+            while num_begun < min(num_needed, max_samples) and expansions.may_go_on():
+                expansions.begin(
+                    exploration.root, num_samples=1, first_child=num_begun, until=Until.END
+                )
+                num_begun += 1
             if not expansions:
                 return
             leaves += await expansions.take()
-            may_begin = may_begin and not await are_enough(leaves)
+            num_taken += 1
+            num_needed = num_taken + await num_missing(leaves)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,14 +34,35 @@ def confidence(votes: Sequence[int], posterior: Posterior) -> float:
         votes: [num_answers], how many samples gave each answer.
         posterior: which answers are compared.
     """
-    if not votes:
+    if not any(votes):
         return 0.0
     ranked = [*sorted(votes, reverse=True), 0]
     num_compared = 2 if posterior is Posterior.beta else max(2, len(votes))
-    return _probability_of_lead(ranked[:num_compared])
+    return _probability_of_lead(tuple(ranked[:num_compared]))
 
 
-def _probability_of_lead(votes: Sequence[int]) -> float:
+def num_votes_missing(
+    votes: Sequence[int], *, required: float, posterior: Posterior, most: int
+) -> int:
+    """How many further votes for the leading answer would settle the vote, at most `most`.
+
+    No other votes can settle it with fewer.
+
+    Args:
+        votes: [num_answers], how many samples gave each answer.
+        required: the confidence at which a vote is settled.
+        posterior: which answers are compared.
+        most: where to stop counting.
+    """
+    lead, *others = sorted(votes, reverse=True) or [0]
+    missing = 0
+    while missing < most and confidence([lead + missing, *others], posterior) < required:
+        missing += 1
+    return missing
+
+
+@lru_cache(maxsize=4096)
+def _probability_of_lead(votes: tuple[int, ...]) -> float:
     """P(p[0] is the largest) for p ~ Dirichlet(votes + 1), where votes[0] is the largest.
 
     Frequencies of a Dirichlet distribution are independent gamma variables over their sum, which
@@ -55,5 +77,5 @@ def _probability_of_lead(votes: Sequence[int]) -> float:
     factorials = np.array([math.lgamma(power + 1) for power in range(lead + 1)])[:, np.newaxis]
     densities = np.exp(powers * np.log(x) - x - factorials)  # of Gamma(power + 1)
     above = np.cumsum(densities, axis=0)  # P(Gamma(power + 1) > x)
-    others_below = np.prod(1.0 - above[others], axis=0)
+    others_below = np.prod(1.0 - above[list(others)], axis=0)
     return round(float(step * np.sum(densities[lead] * others_below)), 6)

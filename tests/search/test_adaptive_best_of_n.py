@@ -80,14 +80,13 @@ async def search(
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 20), st.integers(1, 4), st.floats(0.5, 0.99), st.integers(0, 1000))
+@given(st.integers(1, 20), st.floats(0.5, 0.99), st.integers(0, 1000))
 async def test_it_never_draws_more_than_n_and_sees_a_beginning_of_best_of_n(
-    max_samples: int, max_concurrent: int, confidence: float, seed: int
+    max_samples: int, confidence: float, seed: int
 ) -> None:
     short = await search(
         AdaptiveBestOfN(
             max_samples=max_samples,
-            max_concurrent=min(max_concurrent, max_samples),
             confidence=confidence,
         ),
         seed,
@@ -105,7 +104,7 @@ async def test_it_spends_less_where_problems_are_easy() -> None:
 
 
 async def test_a_budget_stops_it_at_once() -> None:
-    result = await search(AdaptiveBestOfN(max_concurrent=2), 0, Budget(max_generations=3))
+    result = await search(AdaptiveBestOfN(), 0, Budget(max_generations=3))
     assert result.ledger.num_generations == 3
     assert result.stop_reason is SearchStop.BUDGET
     assert result.best is not None
@@ -125,8 +124,6 @@ async def test_each_selection_is_possible(selection: Selection) -> None:
     ("name", "value"),
     [
         ("max_samples", 0),
-        ("max_concurrent", 0),
-        ("max_concurrent", 17),
         ("confidence", 0.0),
         ("confidence", 1.0),
     ],

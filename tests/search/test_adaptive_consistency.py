@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prm_search.budget import UNLIMITED, Budget, Role
 from prm_search.errors import ConfigurationError
 from prm_search.fakes import FakeGenerator, FakeGrader, FakeScorer
 from prm_search.job import needs_scorer
 from prm_search.search import AdaptiveConsistency, BestOfN
-from prm_search.search.stopping import Posterior
-from prm_search.types import Problem, SearchResult, SearchStop
+from prm_search.search.stopping import Posterior, confidence
+from prm_search.types import Generation, Problem, SearchResult, SearchStop
 from prm_search.voting import Selection
 from tests.search.scripted import ScriptedGenerator, best_text, end, run
 
@@ -47,8 +50,8 @@ async def test_equivalent_answers_agree() -> None:
 
 
 async def test_the_confidence_decides() -> None:
-    for confidence, expected in [(0.7, 1), (0.8, 2), (0.9, 3), (0.97, 5), (0.999, 9)]:
-        algorithm = AdaptiveConsistency(confidence=confidence)
+    for required, expected in [(0.7, 1), (0.8, 2), (0.9, 3), (0.97, 5), (0.999, 9)]:
+        algorithm = AdaptiveConsistency(confidence=required)
         assert await num_drawn(algorithm, script(*[1] * 40)) == expected
 
 
@@ -59,10 +62,49 @@ async def test_dirichlet_asks_for_more_where_there_are_more_rivals() -> None:
     assert beta < await num_drawn(dirichlet, script(*answers)) < 40
 
 
-async def test_samples_in_progress_are_finished_and_counted() -> None:
-    for max_concurrent in (1, 2, 5):
-        algorithm = AdaptiveConsistency(max_concurrent=max_concurrent)
-        assert await num_drawn(algorithm, script(*[1] * 40)) == 4 + max_concurrent - 1
+class CountingGenerator(FakeGenerator):
+    """Counts the calls at the same time."""
+
+    num_running = 0
+    most_running = 0
+
+    async def generate(self, *arguments: Any, **settings: Any) -> Generation:
+        self.num_running += 1
+        self.most_running = max(self.most_running, self.num_running)
+        generation = await super().generate(*arguments, **settings)
+        self.num_running -= 1
+        return generation
+
+
+async def test_as_many_are_drawn_side_by_side_as_are_missing() -> None:
+    generator = CountingGenerator(error_rate=0.0, latency=0.001)
+    result = await AdaptiveConsistency()(
+        Problem(id="p", prompt="?"),
+        generator=generator,
+        scorer=None,
+        grader=FakeGrader(),
+        budget=UNLIMITED,
+        seed=0,
+    )
+    assert (result.ledger.num_generations, generator.most_running) == (4, 4)
+
+
+@given(
+    st.lists(st.sampled_from([1, 1, 1, 2, 3, None]), min_size=20, max_size=20),
+    st.sampled_from([0.6, 0.9, 0.95]),
+    st.sampled_from(Posterior),
+)
+async def test_it_draws_what_it_would_have_drawn_one_by_one(
+    answers: list[int | None], required: float, posterior: Posterior
+) -> None:
+    expected = 20
+    for num in range(1, 20):
+        votes = Counter(answer for answer in answers[:num] if answer is not None)
+        if confidence(list(votes.values()), posterior) >= required:
+            expected = num
+            break
+    algorithm = AdaptiveConsistency(max_samples=20, confidence=required, posterior=posterior)
+    assert await num_drawn(algorithm, script(*answers)) == expected
 
 
 async def search(
@@ -100,11 +142,10 @@ async def test_it_needs_no_prm_and_never_calls_one() -> None:
     assert Role.PRM not in result.ledger.usages
 
 
-@pytest.mark.parametrize("max_concurrent", [1, 3])
-async def test_a_budget_stops_the_vote_at_once(max_concurrent: int) -> None:
+async def test_a_budget_stops_the_vote_at_once() -> None:
     for max_generations in (1, 2, 3):
         result = await search(
-            AdaptiveConsistency(max_concurrent=max_concurrent),
+            AdaptiveConsistency(),
             0,
             Budget(max_generations=max_generations),
         )
@@ -117,8 +158,6 @@ async def test_a_budget_stops_the_vote_at_once(max_concurrent: int) -> None:
     ("name", "value"),
     [
         ("max_samples", 0),
-        ("max_concurrent", 0),
-        ("max_concurrent", 41),
         ("confidence", 0.0),
         ("confidence", 1.0),
         ("confidence", float("nan")),

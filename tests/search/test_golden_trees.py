@@ -66,11 +66,11 @@ CASES: dict[str, tuple[SearchAlgorithm, Budget]] = {
         UNLIMITED,
     ),
     "adaptive_consistency": (
-        AdaptiveConsistency(max_samples=16, confidence=0.6, max_concurrent=3),
+        AdaptiveConsistency(max_samples=8, confidence=0.9),
         UNLIMITED,
     ),
     "adaptive_best_of_n": (
-        AdaptiveBestOfN(max_samples=16, confidence=0.6, max_concurrent=3),
+        AdaptiveBestOfN(max_samples=8, confidence=0.9),
         UNLIMITED,
     ),
 }

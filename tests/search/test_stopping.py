@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prm_search.search.stopping import Posterior, confidence
+from prm_search.search.stopping import Posterior, confidence, num_votes_missing
 
 
 def exact_beta(first: int, second: int) -> float:
@@ -52,7 +52,7 @@ votes = st.lists(st.integers(0, 30), min_size=1, max_size=8)
 @given(votes, st.sampled_from(Posterior))
 def test_another_vote_for_the_leader_makes_it_surer(votes: list[int], posterior: Posterior) -> None:
     before = confidence(votes, posterior)
-    assert 0 < before <= 1
+    assert 0 <= before <= 1
     lead = votes.index(max(votes))
     votes = [count + (place == lead) for place, count in enumerate(votes)]
     assert confidence(votes, posterior) >= before
@@ -61,3 +61,25 @@ def test_another_vote_for_the_leader_makes_it_surer(votes: list[int], posterior:
 @given(votes)
 def test_more_rivals_make_the_leader_less_sure(votes: list[int]) -> None:
     assert confidence(votes, Posterior.dirichlet) <= confidence(votes, Posterior.beta)
+
+
+def test_missing_votes_by_hand() -> None:
+    def missing(*votes: int, most: int = 40) -> int:
+        return num_votes_missing(votes, required=0.95, posterior=Posterior.beta, most=most)
+
+    assert [missing(), missing(1), missing(3), missing(4), missing(9)] == [4, 3, 1, 0, 0]
+    assert [missing(1, 1), missing(1, 6), missing(1, 1, most=2)] == [5, 0, 2]
+
+
+@given(votes, st.integers(0, 8), st.sampled_from(Posterior), st.sampled_from([0.6, 0.95]))
+def test_one_more_vote_brings_the_end_nearer_by_one_at_most(
+    votes: list[int], place: int, posterior: Posterior, required: float
+) -> None:
+    def missing(votes: list[int]) -> int:
+        return num_votes_missing(votes, required=required, posterior=posterior, most=60)
+
+    answers = [*votes, *[0] * 9]
+    answers[place] += 1
+    after = [count for count in answers if count]
+    before = [count for count in votes if count]
+    assert missing(after) >= missing(before) - 1
