@@ -52,13 +52,17 @@ class LabelBench:
 
 @asynccontextmanager
 async def label_engines(job: LabelJob) -> AsyncGenerator[LabelBench, None]:
-    """Start a policy and a judge."""
+    """Start a policy and a judge, both at the same time."""
     assert job.engine.judge is not None
     grader = MathGrader(job.grader)
     console.print("Starting the engines …")
     try:
-        completer = await job.cluster.launch(job.engine.generator, Role.POLICY)
-        judge = await job.cluster.launch(job.engine.judge, Role.JUDGE)
+        completer, judge = await gather_all(
+            [
+                job.cluster.launch(job.engine.generator, Role.POLICY),
+                job.cluster.launch(job.engine.judge, Role.JUDGE),
+            ]
+        )
         yield LabelBench(
             completer=cast("Generator", completer),
             judge=cast("Judge", judge),

@@ -1,7 +1,7 @@
 """What step labels cost: rollouts, generated tokens and seconds per response.
 
     python -m benchmarks.labeling_cost            400 responses
-    python -m benchmarks.labeling_cost --quick     60 responses, within 6 minutes
+    python -m benchmarks.labeling_cost --quick    100 responses, within 6 minutes
 
 Every method labels the same responses of the sandbox policy on the same vLLM engines, each
 beginning with empty caches:
@@ -13,7 +13,8 @@ beginning with empty caches:
   stop_at_first_error and consensus (the tests hold this); vLLM's numerics depend on what is
   computed side by side, so here it can be less;
 * `lazy.engine_busy`: tokens per second while labeling lazily, over those of one plain batch of
-  the same completions; on more responses, because with few no way to label fills an engine;
+  the same completions (the more responses, the higher: the last ones to be labeled do not fill
+  an engine);
 * `processbench.<subset>.<method>`: rollouts per response on the human error positions of
   ProcessBench, simulated: 8 rollouts a step, each good prefix succeeds with probability 0.7,
   and the last step costs rollouts too.
@@ -161,43 +162,49 @@ async def simulated() -> dict[str, float]:
     }
 
 
-async def engine_busy(bench: LabelBench, responses: Sequence[Response]) -> dict[str, float]:
-    """Lazy labeling against one plain batch of the same completions."""
-    remembering = RememberingCompleter(completer=bench.completer)
-    annotations, lazy_seconds = await annotate_all(
-        METHODS["lazy"], responses, replace(bench, completer=remembering)
-    )
+async def run(annotator: Annotator, responses: Sequence[Response], bench: LabelBench) -> Labeled:
+    """Label the responses with one method, beginning with empty caches."""
+    annotations, seconds = await annotate_all(annotator, responses, bench)
+    return Labeled(annotations=annotations, seconds=seconds)
+
+
+async def run_lazy(
+    responses: Sequence[Response], bench: LabelBench
+) -> tuple[Labeled, dict[str, float]]:
+    """Label lazily, and draw the same rollouts once more, all at once.
+
+    Returns:
+        The labels, and how busy labeling kept the engine beside the plain batch.
+    """
+    completer = RememberingCompleter(completer=bench.completer)
+    lazy = await run(METHODS["lazy"], responses, replace(bench, completer=completer))
     await bench.reset_cache()
-    plain_seconds = await replay(bench.completer, remembering.requests)
-    tokens = sum(map(generated_tokens, annotations))
-    return {
-        "lazy.engine_busy": plain_seconds / lazy_seconds,
-        "lazy.engine_busy.tokens_per_second": tokens / lazy_seconds,
-        "lazy.engine_busy.plain_tokens_per_second": tokens / plain_seconds,
-        "lazy.engine_busy.num_responses": len(responses),
+    plain_seconds = await replay(bench.completer, completer.requests)
+    num_tokens = sum(map(generated_tokens, lazy.annotations))
+    return lazy, {
+        "lazy.engine_busy": plain_seconds / lazy.seconds,
+        "lazy.tokens_per_second": num_tokens / lazy.seconds,
+        "plain.tokens_per_second": num_tokens / plain_seconds,
     }
 
 
-async def measure(
-    num_responses: int, num_busy_responses: int, overrides: Sequence[str]
-) -> dict[str, float]:
+async def measure(num_responses: int, overrides: Sequence[str]) -> dict[str, float]:
     """Label the same responses with every method."""
-    most = max(num_responses, num_busy_responses)
-    # The levels take turns, so the first responses are as mixed as all of them.
-    job = compose_label_job(f"data.num_problems={-(-most // NUM_SAMPLES)}", *overrides)
+    num_problems = -(-num_responses // NUM_SAMPLES) + 10  # some samples are equal
+    job = compose_label_job(f"data.num_problems={num_problems}", *overrides)
     labeled: dict[str, Labeled] = {}
     async with label_engines(job) as bench:
-        responses = await sample_responses(
+        sampled = await sample_responses(
             bench.completer, job.data.load().problems, num_responses=NUM_SAMPLES
         )
-        console.print("Lazily and as one batch …")
-        busy = await engine_busy(bench, responses[:num_busy_responses])
-        for name, annotator in METHODS.items():
-            console.print(f"{name} …")
-            annotations, seconds = await annotate_all(annotator, responses[:num_responses], bench)
-            labeled[name] = Labeled(annotations=annotations, seconds=seconds)
+        # The levels take turns, so the first ones are as mixed as all of them.
+        responses = sampled[:num_responses]
+        labeled["lazy"], busy = await run_lazy(responses, bench)
+        for name in [name for name in METHODS if name not in labeled]:
+            labeled[name] = await run(METHODS[name], responses, bench)
+            console.print(f"{name:<25} {labeled[name].seconds:.1f} s")
     labeled["consensus_exhaustive"] = full_recipe(labeled["exhaustive"], labeled["judge"])
-    return summary(labeled) | busy | await simulated() | {"num_responses": num_responses}
+    return summary(labeled) | busy | await simulated() | {"num_responses": len(responses)}
 
 
 def main() -> None:
@@ -207,12 +214,10 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="fewer responses")
     parser.add_argument("--num-responses", type=int)
-    parser.add_argument("--num-busy-responses", type=int)
     parser.add_argument("overrides", nargs="*", help="settings, as for prm-search label")
     arguments = parser.parse_args()
-    num_responses = arguments.num_responses or (60 if arguments.quick else 400)
-    num_busy_responses = arguments.num_busy_responses or (300 if arguments.quick else 800)
-    figures = asyncio.run(measure(num_responses, num_busy_responses, arguments.overrides))
+    num_responses = arguments.num_responses or (100 if arguments.quick else 400)
+    figures = asyncio.run(measure(num_responses, arguments.overrides))
     figures = {
         key: round(value, 4) if isinstance(value, float) else value
         for key, value in figures.items()
