@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 import transformers
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -145,7 +146,8 @@ class _Session:
         self._state = TrainingState(loop.model, loop.optimizers, loop.accelerator)
         self._losses: deque[float] = deque(maxlen=_LAST_LOSSES)
         self._num_done = 0
-        latest = self._checkpoints.latest()
+        # Each process may have named the run directory after its own clock.
+        [latest, *_] = gather_object([self._checkpoints.latest()])
         if latest is not None:
             kept = self._state.load(latest)
             self._num_done = kept["step"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DeepSpeedPlugin
 
 from prm_search.errors import ConfigurationError
@@ -25,8 +25,13 @@ def make_accelerator(trainer: Trainer, run_dir: str) -> Accelerator:
     trackers = tracker_names(trainer.report_to)
     # An earlier training of this process may have had another precision.
     AcceleratorState._reset_state(reset_partial_state=False)
+    is_cpu = not torch.cuda.is_available()
+    if is_cpu and trainer.zero_stage:
+        # Asked for both, Accelerate takes DeepSpeed for a matter of GPUs. So the processes are
+        # found first, and DeepSpeed comes after.
+        PartialState(cpu=True)
     return Accelerator(
-        cpu=not torch.cuda.is_available(),
+        cpu=is_cpu and not trainer.zero_stage,
         mixed_precision="bf16" if trainer.precision is Precision.bfloat16 else "no",
         deepspeed_plugin=_deepspeed(trainer) if trainer.zero_stage else None,
         log_with=list[Any](trackers) or None,
@@ -51,7 +56,10 @@ def _deepspeed(trainer: Trainer) -> DeepSpeedPlugin:
         "gradient_accumulation_steps": 1,
         "gradient_clipping": trainer.optimizer.max_gradient_norm,
         "bf16": {"enabled": trainer.precision is Precision.bfloat16},
-        "zero_optimization": {"stage": trainer.zero_stage},
+        "zero_optimization": {
+            "stage": trainer.zero_stage,
+            "stage3_gather_16bit_weights_on_model_save": trainer.zero_stage == 3,
+        },
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 1 << 40,
     }

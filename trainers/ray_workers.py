@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ray.train.torch import TorchTrainer
 
 from prm_search.errors import PrmSearchError, TrainingError
 from trainers.prm_job import TrainPrm
+from trainers.prm_settings import LabelFiles
 
 
 def run_on_ray(job: TrainPrm, *, config: Mapping[str, object], command: str) -> int:
@@ -32,7 +34,7 @@ def run_on_ray(job: TrainPrm, *, config: Mapping[str, object], command: str) -> 
         resources["GPU"] = workers.num_gpus
     trainer = TorchTrainer(
         _work,
-        train_loop_config={"job": job, "config": dict(config), "command": command},
+        train_loop_config={"job": _absolute(job), "config": dict(config), "command": command},
         scaling_config=ScalingConfig(
             num_workers=workers.num_workers,
             use_gpu=workers.num_gpus > 0,
@@ -50,6 +52,26 @@ def run_on_ray(job: TrainPrm, *, config: Mapping[str, object], command: str) -> 
         if not was_running:
             ray.shutdown()
     return 0
+
+
+def _absolute(job: TrainPrm) -> TrainPrm:
+    """The same job, for workers that run in another folder."""
+
+    def absolute(path: str) -> str:
+        return str(Path(path).expanduser().absolute())
+
+    def files(labels: LabelFiles) -> LabelFiles:
+        return labels if labels.path is None else replace(labels, path=absolute(labels.path))
+
+    is_folder = Path(job.model).expanduser().is_dir()
+    return replace(
+        job,
+        model=absolute(job.model) if is_folder else job.model,
+        data=files(job.data),
+        held_out=files(job.held_out),
+        run_dir=absolute(job.run_dir),
+        model_dir=absolute(job.model_dir),
+    )
 
 
 def _work(arguments: dict[str, Any]) -> None:

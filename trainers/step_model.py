@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -126,9 +127,11 @@ def load_step_model(name: str, family: PrmFamily, tokenizer: PreTrainedTokenizer
     if unfilled:
         raise ConfigurationError(f"model: {name!r} has no weights for {', '.join(unfilled[:5])}")
     if new_head:
-        for layer in head_of(model).modules():
-            if isinstance(layer, nn.Linear):
-                layer.reset_parameters()
+        head = head_of(model)
+        with _whole(head):
+            for layer in head.modules():
+                if isinstance(layer, nn.Linear):
+                    layer.reset_parameters()
     use_packed_attention(model)
     return StepModel(model, verdicts)
 
@@ -177,6 +180,16 @@ def merged(model: PreTrainedModel, lora: Lora) -> dict[str, Tensor]:
             value = value.float() + scale * (up @ down)
         weights[plain] = value.detach().cpu()
     return weights
+
+
+def _whole(module: nn.Module) -> AbstractContextManager[object]:
+    """Within this, weights that ZeRO-3 has divided between the processes are there in full."""
+    weights = list(module.parameters())
+    if not any(hasattr(weight, "ds_id") for weight in weights):
+        return nullcontext()
+    import deepspeed
+
+    return deepspeed.zero.GatheredParameters(weights, modifier_rank=0)
 
 
 def _load(name: str, *, is_token: bool) -> tuple[PreTrainedModel, set[str]]:
