@@ -18,17 +18,23 @@ Needs torch and transformers alone. The last line is a JSON object.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import random
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2Config
+from transformers import AutoTokenizer, Qwen2Config
 
+import prm_search
+from prm_search.prms.rendering import render
+from prm_search.prms.tagged_head import TaggedHead
 from prm_search.sandbox.problems import LEVELS, Split, draw_split_world
 from prm_search.sandbox.solutions import write_solution
 from prm_search.sandbox.wording import write_problem
@@ -39,8 +45,7 @@ from trainers.prm_settings import Objective
 from trainers.step_model import Qwen2ForProcessRewardModel, StepModel
 
 IGNORE = -100
-_CHARACTERS_PER_TOKEN = 2.2
-"""Of sandbox texts in the sandbox's tokenizer; lengths are what matters here, not the ids."""
+_TOKENIZER = Path(prm_search.__file__).parent / "sandbox" / "models" / "base"
 _PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "B200": 2250e12}
 """Dense bf16, from NVIDIA's data sheets."""
 
@@ -73,24 +78,29 @@ def large_config() -> Qwen2Config:
     )
 
 
-def draw_rows(num_rows: int, vocab_size: int, seed: int = 0, scale: float = 1.0) -> list[Example]:
-    """Rows with the lengths of sandbox solutions of all levels, and a label at each step.
+def draw_rows(num_rows: int, *, seed: int = 0, num_repeats: int = 1) -> list[Example]:
+    """Solutions of the sandbox at all levels, with a label at each step.
 
     Args:
-        scale: how much longer than in the sandbox the rows are.
+        num_rows: how many.
+        seed: decides them.
+        num_repeats: longer rows are made of several copies of the same tokens.
     """
     rng = random.Random(seed)
+    tokenizer = AutoTokenizer.from_pretrained(_TOKENIZER)
+    family = TaggedHead()
     rows: list[Example] = []
     for number in range(num_rows):
         world = draw_split_world(rng, LEVELS[number % len(LEVELS)], Split.train)
-        texts = [write_problem(world), *write_solution(world, rng)]
-        lengths = [1 + round(scale * len(text) / _CHARACTERS_PER_TOKEN) for text in texts]
-        ends = [sum(lengths[: index + 1]) - 1 for index in range(1, len(lengths))]
+        solution = render(
+            family.question(tokenizer, write_problem(world), None),
+            [family.step(tokenizer, step) for step in write_solution(world, rng)],
+        )
         rows.append(
             Example(
-                token_ids=tuple(rng.randrange(vocab_size) for _ in range(sum(lengths))),
-                positions=tuple(ends),
-                values=tuple(float(rng.random() < 0.8) for _ in ends),
+                token_ids=solution.token_ids * num_repeats,
+                positions=solution.positions,
+                values=tuple(float(rng.random() < 0.8) for _ in solution.positions),
             )
         )
     return rows
@@ -161,7 +171,7 @@ def measure_large(
     """Rate, peak memory and FLOPs utilisation of a model of 1.5 billion parameters."""
     config = large_config()
     torch.cuda.reset_peak_memory_stats(device)
-    rows = draw_rows(400, config.vocab_size, scale=2.0)
+    rows = draw_rows(400, num_repeats=2)
     num_rows = max(1, int(tokens_per_step * len(rows) / sum(len(r.token_ids) for r in rows)))
     found = measure(
         {"packed": packed_update(config, device)},
@@ -202,7 +212,8 @@ def flops_per_token(config: Qwen2Config, mean_length: float) -> float:
 
 def _model(config: Qwen2Config, device: torch.device) -> Qwen2ForProcessRewardModel:
     torch.manual_seed(0)
-    return Qwen2ForProcessRewardModel(config).to(device).train()  # pyright: ignore
+    model = Qwen2ForProcessRewardModel(copy.deepcopy(config))
+    return cast("Qwen2ForProcessRewardModel", nn.Module.to(model, device)).train()
 
 
 def _padded(rows: Sequence[Example]) -> dict[str, Tensor]:
@@ -238,7 +249,7 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = sandbox_config()
-    rows = draw_rows(1000, config.vocab_size)
+    rows = draw_rows(1000)
     found = measure(
         {"packed": packed_update(config, device), "padded": padded_update(config, device)},
         rows,
