@@ -38,6 +38,7 @@ from prm_search.manifest import versions
 from prm_search.mistakes import explain, refuse_empty_groups
 from prm_search.run_session import FAILED, INTERRUPTED, OK
 from prm_search.runs import run_job
+from prm_search.serving.command import SERVE_REWARD, serve_with
 from prm_search.training import TRAIN_PRM, training_job
 
 USAGE = 2
@@ -101,6 +102,11 @@ def train_prm(arguments: Sequence[str]) -> int:
     return _run_with_hydra(TRAIN_PRM, arguments, _train)
 
 
+def serve_reward(arguments: Sequence[str]) -> int:
+    """Serve rewards: `prm-search serve-reward`."""
+    return _run_with_hydra(SERVE_REWARD, arguments, _serve)
+
+
 def report(arguments: Sequence[str]) -> int:
     """Show a run: `prm-search report`."""
     parser = argparse.ArgumentParser(
@@ -122,12 +128,13 @@ COMMANDS: Mapping[str, Command] = {
         summary="convert labeled solutions between formats", run=convert_command.run
     ),
     "train-prm": Command(summary=TRAIN_PRM.summary, run=train_prm),
+    "serve-reward": Command(summary=SERVE_REWARD.summary, run=serve_reward),
     "report": Command(summary="print the table of a run and write its report.html", run=report),
 }
 
 
 def _overview() -> str:
-    lines = [f"  {name:<10}{command.summary}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<14}{command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "Search with process reward models, on Ray and vLLM.",
@@ -160,8 +167,10 @@ def _run_with_hydra(
     codes: list[int] = []
 
     def run(config: DictConfig) -> int:
-        base = Path(config.run_dir)
+        base = Path(config.get("run_dir", "."))  # a server writes nothing
         if HydraConfig.get().mode is RunMode.MULTIRUN:
+            if "run_dir" not in config:
+                raise ConfigurationError(f"{description.command} takes no --multirun")
             base = Path(HydraConfig.get().sweep.dir)
             config.run_dir = str(base / _folder(HydraConfig.get().overrides.task, overrides))
         again = [item for item in arguments if not item.startswith("run_dir=")]
@@ -249,6 +258,10 @@ def _evaluate(config: DictConfig, command: str) -> int:
 
 def _train(config: DictConfig, command: str) -> int:
     return training_job(config).run(config=plain_config(config), command=command)
+
+
+def _serve(config: DictConfig, command: str) -> int:
+    return serve_with(config, _console())
 
 
 def _console() -> Console:

@@ -1,0 +1,4 @@
+"""Rewards for training frameworks, each by the signature that it asks for.
+
+None of the frameworks is imported: what they call is an ordinary function or object.
+"""

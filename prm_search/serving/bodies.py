@@ -1,0 +1,82 @@
+"""What clients send, checked. What the frameworks send follows their own protocols."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PlainNumber = Annotated[float, Field(allow_inf_nan=False)]
+Answer = str | int | PlainNumber | None
+"""A reference answer, where one is known."""
+
+
+class _Own(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _Foreign(BaseModel):
+    """A body by somebody else's protocol, which may say more than is needed here."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class RolloutBody(_Own):
+    """A completion as one text or as steps."""
+
+    problem: str = Field(min_length=1)
+    """The problem as the PRM shall see it, without a chat template."""
+    completion: str | None = None
+    steps: list[str] | None = None
+    """Their separators included: joined, they are the completion."""
+    answer: Answer = None
+    is_truncated: bool | None = None
+    """Whether the token limit cut the completion off; null if that is not known."""
+    group: str | None = None
+    """Rollouts of one group are compared with each other; null groups equal problems."""
+
+    @model_validator(mode="after")
+    def _has_one_text(self) -> RolloutBody:
+        if (self.completion is None) == (self.steps is None):
+            raise ValueError("give either completion or steps")
+        for index, step in enumerate(self.steps or ()):
+            if not step.strip():
+                raise ValueError(f"step {index} has no content; join it to the one before it")
+        return self
+
+
+class RewardsBody(_Own):
+    """`POST /v1/rewards`."""
+
+    rollouts: list[RolloutBody] = Field(min_length=1)
+
+
+class OpenRlhfBody(_Foreign):
+    """`POST /get_reward`, as OpenRLHF sends it."""
+
+    query: list[str] = Field(min_length=1)
+    """Prompt and response, special tokens kept."""
+    prompts: list[str]
+    labels: list[Answer] | None = None
+
+    @model_validator(mode="after")
+    def _are_as_many(self) -> OpenRlhfBody:
+        for name, values in (("prompts", self.prompts), ("labels", self.labels)):
+            if values is not None and len(values) != len(self.query):
+                raise ValueError(f"{name} has {len(values)} items, query has {len(self.query)}")
+        return self
+
+
+class MessageBody(_Foreign):
+    """A chat message."""
+
+    role: str
+    content: str
+
+
+class SlimeBody(_Foreign):
+    """`POST /slime`, as slime's remote_rm sends it."""
+
+    prompt: str | list[MessageBody]
+    response: str
+    label: Answer = None
