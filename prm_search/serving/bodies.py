@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+
+def _encodable(text: str) -> str:
+    """Refuses half a character: JSON can spell it, but no tokenizer can read it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"half of a surrogate pair at character {error.start}") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
 PlainNumber = Annotated[float, Field(allow_inf_nan=False)]
-Answer = str | int | PlainNumber | None
+Answer = Text | int | PlainNumber | None
 """A reference answer, where one is known."""
 
 
@@ -24,15 +35,15 @@ class _Foreign(BaseModel):
 class RolloutBody(_Own):
     """A completion as one text or as steps."""
 
-    problem: str = Field(min_length=1)
+    problem: Text = Field(min_length=1)
     """The problem as the PRM shall see it, without a chat template."""
-    completion: str | None = None
-    steps: list[str] | None = None
+    completion: Text | None = None
+    steps: list[Text] | None = None
     """Their separators included: joined, they are the completion."""
     answer: Answer = None
     is_truncated: bool | None = None
     """Whether the token limit cut the completion off; null if that is not known."""
-    group: str | None = None
+    group: Text | None = None
     """Rollouts of one group are compared with each other; null groups equal problems."""
 
     @model_validator(mode="after")
@@ -54,9 +65,9 @@ class RewardsBody(_Own):
 class OpenRlhfBody(_Foreign):
     """`POST /get_reward`, as OpenRLHF sends it."""
 
-    query: list[str] = Field(min_length=1)
+    query: list[Text] = Field(min_length=1)
     """Prompt and response, special tokens kept."""
-    prompts: list[str]
+    prompts: list[Text]
     labels: list[Answer] | None = None
 
     @model_validator(mode="after")
@@ -71,12 +82,12 @@ class MessageBody(_Foreign):
     """A chat message."""
 
     role: str
-    content: str
+    content: Text
 
 
 class SlimeBody(_Foreign):
     """`POST /slime`, as slime's remote_rm sends it."""
 
-    prompt: str | list[MessageBody]
-    response: str
+    prompt: Text | list[MessageBody]
+    response: Text
     label: Answer = None

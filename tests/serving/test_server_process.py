@@ -1,0 +1,159 @@
+"""The command in a process of its own, over real sockets, on fake engines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from prm_search.cli import main
+from prm_search.serving.settings import KEY_VARIABLE
+from tests.serving.clients import KEY, PROBLEM
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = (
+    "serve-reward",
+    "--config-dir",
+    str(ROOT / "tests/controller/conf"),
+    "engine=fake",
+    "cluster=inprocess",
+    "server.port=0",
+)
+
+
+@dataclass(kw_only=True)
+class Server:
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    def wait_for(self, pattern: str) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if found := re.search(pattern, line):
+                return found.group(1)
+        pytest.fail("".join(self.lines))
+
+    def end(self) -> str:
+        """Wait until the process has ended by itself."""
+        timer = threading.Timer(60, self.process.kill)
+        timer.start()
+        assert self.process.stdout is not None
+        self.lines.extend(self.process.stdout)
+        self.process.wait()
+        timer.cancel()
+        return "".join(self.lines)
+
+
+@contextmanager
+def started(*settings: str, key: str | None = KEY) -> Iterator[Server]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    environment.pop(KEY_VARIABLE, None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prm_search", *SETTINGS, *settings],
+        env=environment | ({KEY_VARIABLE: key} if key else {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield Server(process=process)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def rollouts(index: int) -> dict[str, object]:
+    text = f"Take {index}.\n\nThe answer is \\boxed{{{index}}}."
+    return {"rollouts": [{"problem": PROBLEM, "completion": text, "answer": str(index)}]}
+
+
+async def test_two_hundred_clients_are_answered_though_the_server_is_told_to_end() -> None:
+    with started("+engine.scorer.latency=2.0", "batching.max_batch=8") as server:
+        url = server.wait_for(r"(http://\S+)")
+        limits = httpx.Limits(max_connections=200)
+        async with httpx.AsyncClient(
+            base_url=url, headers={"Authorization": f"Bearer {KEY}"}, limits=limits, timeout=60
+        ) as http:
+            tasks = [
+                asyncio.create_task(http.post("/v1/rewards", json=rollouts(index)))
+                for index in range(200)
+            ]
+            while True:
+                metrics = (await http.get("/metrics")).text
+                if "prm_search_rollouts_total 201.0" in metrics:  # one of them is the probe
+                    break
+                await asyncio.sleep(0.02)
+            assert not all(task.done() for task in tasks)
+            server.process.send_signal(signal.SIGTERM)
+            answers = [await task for task in tasks]
+        assert [answer.status_code for answer in answers] == [200] * 200
+        assert {answer.json()["rollouts"][0]["outcome"] for answer in answers} == {1.0}
+        output = server.end()
+    assert server.process.returncode == 0, output
+    assert "Traceback" not in output
+    assert KEY not in output
+
+
+async def test_a_key_is_made_up_and_printed_and_ctrl_c_ends() -> None:
+    with started(key=None) as server:
+        url = server.wait_for(r"(http://\S+)")
+        key = server.wait_for(r"Key: (\S+)")
+        async with httpx.AsyncClient(base_url=url) as http:
+            assert (await http.post("/v1/rewards", json=rollouts(1))).status_code == 401
+            headers = {"Authorization": f"Bearer {key}"}
+            answer = await http.post("/v1/rewards", json=rollouts(1), headers=headers)
+            assert answer.status_code == 200
+        server.process.send_signal(signal.SIGINT)
+        output = server.end()
+    assert server.process.returncode == 0, output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("server.host=0.0.0.0", KEY_VARIABLE),
+        ("server.host=not.an.address.invalid", "cannot listen at"),
+        ("server.max_rollouts=5000", "would never fit"),
+        ("reward=answer", "add a PRM or a judge"),
+        ("reward=judge", "this engine cannot run a judge"),
+        ("credit=sum_outcome", "allow_hacking=true"),
+        ("server.prt=3", "did you mean 'server.port'"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_the_start(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    message: str,
+) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    if "invalid" in setting:
+        monkeypatch.setenv(KEY_VARIABLE, KEY)
+    assert main([*SETTINGS, setting]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve-reward", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "prm-search serve-reward prm=sandbox" in text
+    assert "server.needs_key: bool = true" in text
+    assert "prm_judge_and_answer" in text
+    assert "process_grpo" in text
