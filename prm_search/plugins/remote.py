@@ -1,0 +1,159 @@
+"""A reward server as a rewarder, by the standard library alone.
+
+It runs inside the processes of training frameworks, which pin what is installed there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, cast
+
+from prm_search.concurrency import gather_all
+from prm_search.errors import ConfigurationError, EngineError
+from prm_search.rewards import Reward
+from prm_search.rewards.rewarder import Scored
+from prm_search.types import Failure, StepScores, StopReason, Trajectory
+
+URL_VARIABLE = "PRM_SEARCH_REWARD_URL"
+KEY_VARIABLE = "PRM_SEARCH_API_KEY"
+_MAX_ROLLOUTS = 64
+"""In one request. The server batches across requests, so more gain nothing."""
+_LATER = frozenset({429, 503, 504})
+
+
+class RemoteRewarder:
+    """Asks `prm-search serve-reward`. Its credit is the server's; it can be pickled.
+
+    A server that is overloaded, starting or away is asked again. What it could not reward is a
+    failure within the reward.
+    """
+
+    def __init__(self, url: str, *, key: str | None = None, max_seconds: float = 600.0) -> None:
+        """Take a server.
+
+        Args:
+            url: such as http://127.0.0.1:8421.
+            key: of the server; None if it needs none.
+            max_seconds: how long a rollout is asked for again and again.
+        """
+        if not url.startswith(("http://", "https://")):
+            raise ConfigurationError(f"the URL of the reward server is {url!r}, without http://")
+        self._url = url.rstrip("/") + "/v1/rewards"
+        self._key = key
+        self._max_seconds = max_seconds
+
+    @classmethod
+    def from_environment(cls) -> RemoteRewarder:
+        """The server at $PRM_SEARCH_REWARD_URL, with the key of $PRM_SEARCH_API_KEY.
+
+        Raises:
+            ConfigurationError: if the environment names none.
+        """
+        url = os.environ.get(URL_VARIABLE)
+        if not url:
+            raise ConfigurationError(
+                f"${URL_VARIABLE} is not set; start `prm-search serve-reward` and put its URL there"
+            )
+        return cls(url, key=os.environ.get(KEY_VARIABLE) or None)
+
+    async def __call__(self, rollouts: Sequence[Trajectory]) -> list[Scored]:
+        """The rewards of some rollouts; see `prm_search.rewards.rewarder.Rewarder`.
+
+        Raises:
+            EngineError: if the server does not answer, or not in time.
+            ConfigurationError: if the server refuses the key.
+        """
+        parts = [
+            rollouts[start : start + _MAX_ROLLOUTS]
+            for start in range(0, len(rollouts), _MAX_ROLLOUTS)
+        ]
+        return [one for part in await gather_all(map(self._ask, parts)) for one in part]
+
+    async def _ask(self, rollouts: Sequence[Trajectory]) -> list[Scored]:
+        body = json.dumps({"rollouts": [_to_json(rollout) for rollout in rollouts]}).encode()
+        loop = asyncio.get_running_loop()
+        end = time.monotonic() + self._max_seconds
+        pause = 0.25
+        while True:
+            try:
+                text = await loop.run_in_executor(_threads(), self._post, body)
+            except _LaterError as error:
+                if time.monotonic() + pause > end:
+                    raise EngineError(f"the reward server at {self._url}: {error}") from error
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 8.0)
+                continue
+            items = cast("list[dict[str, Any]]", json.loads(text)["rollouts"])
+            if len(items) != len(rollouts):
+                raise EngineError(f"{self._url}: {len(items)} rewards for {len(rollouts)} rollouts")
+            return [_from_json(item) for item in items]
+
+    def _post(self, body: bytes) -> bytes:
+        headers = {"Content-Type": "application/json"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        request = urllib.request.Request(self._url, data=body, headers=headers)
+        try:
+            with _opener().open(request, timeout=self._max_seconds) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            message = f"{error.code}: {error.read(1000).decode(errors='replace')}"
+            if error.code in _LATER:
+                raise _LaterError(message) from error
+            if error.code == 401:
+                raise ConfigurationError(
+                    f"{self._url} refuses the key; put the server's into ${KEY_VARIABLE}"
+                ) from error
+            raise EngineError(f"{self._url} answered {message}") from error
+        except OSError as error:  # away, or not there yet
+            raise _LaterError(str(error)) from error
+
+
+class _LaterError(Exception):
+    """Asking again may help."""
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Frameworks ask for one rollout at a time, many side by side."""
+    return ThreadPoolExecutor(64, thread_name_prefix="rewards")
+
+
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    """Without proxies: the server is on this machine or in the same cluster."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _to_json(rollout: Trajectory) -> dict[str, object]:
+    item: dict[str, object] = {
+        "problem": rollout.problem.prompt,
+        "answer": rollout.problem.answer,
+        "is_truncated": rollout.stop_reason is StopReason.LENGTH,
+    }
+    if rollout.steps:
+        return item | {"steps": [step.text for step in rollout.steps]}
+    return item | {"completion": ""}
+
+
+def _from_json(item: Mapping[str, Any]) -> Scored:
+    failures = {
+        part["part"]: Failure(kind=part["kind"], message=part["message"])
+        for part in cast("list[dict[str, str]]", item["failures"])
+    }
+    values: list[float] | None = item["scores"]
+    spans = cast("list[tuple[int, int]]", item["spans"])
+    reward = Reward(
+        spans=tuple((start, end) for start, end in spans),
+        scores=failures.get("scores") if values is None else StepScores(values=tuple(values)),
+        outcome=failures.get("outcome", item["outcome"]),
+    )
+    return Scored(reward=reward, number=item["reward"])

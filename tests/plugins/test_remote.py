@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pickle
+import socket
+
+import pytest
+
+from prm_search.concurrency import gather_all
+from prm_search.errors import ConfigurationError, EngineError
+from prm_search.fakes import FakeScorer
+from prm_search.plugins.reading import Reading
+from prm_search.plugins.remote import RemoteRewarder
+from prm_search.rewards import MicroBatching
+from prm_search.rewards.rewarder import LocalRewarder
+from prm_search.serving.service import RewardService
+from prm_search.types import Trajectory
+from tests.plugins.server import serving
+from tests.serving.clients import KEY, PROBLEM, SOLUTION, WRONG, fake_source
+
+
+def rollouts() -> list[Trajectory]:
+    read = Reading().rollout
+    return [
+        read(PROBLEM, SOLUTION, "12"),
+        read(PROBLEM, WRONG, "12"),
+        read(PROBLEM, SOLUTION, None),
+        read(PROBLEM, SOLUTION, "12", is_truncated=True),
+        read(PROBLEM, "", "12"),
+    ]
+
+
+async def test_a_server_rewards_like_the_source_itself() -> None:
+    here = await LocalRewarder(fake_source())(rollouts())
+    with serving(RewardService(fake_source()), key=KEY) as url:
+        rewarder = pickle.loads(pickle.dumps(RemoteRewarder(url, key=KEY)))
+        there = await rewarder(rollouts())
+    for first, second in zip(here, there, strict=True):
+        assert first.reward.spans == second.reward.spans
+        assert first.reward.scores == second.reward.scores
+        assert first.number == second.number
+        assert [item.kind for item in first.reward.failures] == [
+            item.kind for item in second.reward.failures
+        ]
+
+
+async def test_an_overloaded_server_is_asked_again_until_all_are_rewarded() -> None:
+    service = RewardService(
+        fake_source(FakeScorer(latency=0.2)), batching=MicroBatching(max_queue=8)
+    )
+    texts = [f"Take {index}.\n\nThe answer is \\boxed{{{index}}}." for index in range(60)]
+    with serving(service) as url:
+        rewarder = RemoteRewarder(url)
+        answers = await gather_all(
+            rewarder([Reading().rollout(PROBLEM, text, str(index))])
+            for index, text in enumerate(texts)
+        )
+    assert [one.reward.outcome for (one,) in answers] == [1.0] * 60
+
+
+async def test_a_wrong_key_is_said() -> None:
+    with (
+        serving(RewardService(fake_source()), key=KEY) as url,
+        pytest.raises(ConfigurationError, match="PRM_SEARCH_API_KEY"),
+    ):
+        await RemoteRewarder(url, key="other")(rollouts())
+
+
+async def test_a_server_that_is_away_is_an_error_in_the_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    rewarder = RemoteRewarder(f"http://127.0.0.1:{port}", max_seconds=0.5)
+    with pytest.raises(EngineError, match="refused"):
+        await rewarder(rollouts())
+
+
+def test_the_environment_has_to_name_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PRM_SEARCH_REWARD_URL", raising=False)
+    with pytest.raises(ConfigurationError, match="PRM_SEARCH_REWARD_URL"):
+        RemoteRewarder.from_environment()
+    with pytest.raises(ConfigurationError, match="without http"):
+        RemoteRewarder("127.0.0.1:8421")
