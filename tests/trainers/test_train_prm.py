@@ -96,13 +96,13 @@ def test_a_killed_training_goes_on_bit_by_bit(
 
 def test_it_learns_to_tell_right_from_wrong_steps(make_job: MakeJob, labels: Path) -> None:
     job = make_job(
-        {"evaluate_every": 20, "tokens_per_step": 2000},
-        {"num_steps": 40, "learning_rate": 3e-3},
+        {"evaluate_every": 40, "tokens_per_step": 2000},
+        {"num_steps": 80, "learning_rate": 3e-3},
         held_out=LabelFiles(path=str(labels)),
     )
     assert run(job) == 0
     assert losses(job)[-1] < 0.1 < losses(job)[0]
-    assert [line["step"] for line in lines(job) if "f1" in line] == [20, 40]
+    assert [line["step"] for line in lines(job) if "f1" in line] == [40, 80]
     assert lines(job)[-1]["f1"] > 0.95
     card = (Path(job.model_dir) / "README.md").read_text()
     for part in ("monte_carlo", "| threshold | 0.5 |", "| F1 |", str(labels), "step_tag=<extra_0>"):
