@@ -122,10 +122,12 @@ def _scores(job: TrainPrm, score: FirstErrorScore | None) -> Sequence[str]:
 
 def _use(job: TrainPrm) -> Sequence[str]:
     family = type(job.family)
-    system_prompt = "" if job.system_prompt is None else f" 'prm.system_prompt={job.system_prompt}'"
+    system_prompt = (
+        "" if job.system_prompt is None else f" 'prm.system_prompt=\"{job.system_prompt}\"'"
+    )
     if isinstance(job.family, VerdictFamily):
         settings = " ".join(
-            f"'prm.family.{name}={getattr(job.family, name)}'"
+            f"'prm.family.{name}=\"{getattr(job.family, name)}\"'"
             for name in ("tag", "right", "wrong")
             if hasattr(job.family, name)
         )
@@ -136,7 +138,7 @@ def _use(job: TrainPrm) -> Sequence[str]:
         ]
     tag = getattr(job.family, "step_tag", "")
     return [
-        f"    prm-search search prm.model=… 'prm.family.step_tag={tag}'{system_prompt} …",
+        f"    prm-search search prm.model=… 'prm.family.step_tag=\"{tag}\"'{system_prompt} …",
         "    vllm serve … --runner pooling",
         "",
         f"Each step is stripped of the white space around it and followed by `{tag}`, after the "

@@ -9,7 +9,6 @@ from enum import StrEnum
 from prm_search.errors import ConfigurationError
 from prm_search.model_settings import require
 from prm_search.prms.family import PrmFamily
-from prm_search.prms.tagged_head import TaggedHead
 from trainers.prm_settings import LabelFiles, Objective, Trainer
 
 MAY_DIFFER = (
@@ -41,7 +40,7 @@ class TrainPrm:
     model: str
     """What to start from, a language model or a PRM: a folder, or a name on the Hugging Face
     Hub."""
-    family: PrmFamily = field(default_factory=TaggedHead)
+    family: PrmFamily
     """How the PRM reads steps: with a head at a tag, or with a verdict as the next token."""
     system_prompt: str | None = None
     """None leaves the system prompt to the chat template. Give prm.system_prompt the same."""

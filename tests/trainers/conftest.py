@@ -12,6 +12,7 @@ import pytest
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from prm_search.data.stepwise import StepwiseRow, write_stepwise
+from prm_search.prms.tagged_head import TaggedHead
 from trainers.pretrain import new_tokenizer
 from trainers.prm_job import TrainPrm, WeightsDtype
 from trainers.prm_settings import LabelFiles, Optimizer, Precision, Trainer
@@ -66,6 +67,7 @@ def make_job(tiny_model: Path, labels: Path, tmp_path: Path) -> Callable[..., Tr
     ) -> TrainPrm:
         fields: dict[str, Any] = {
             "model": str(tiny_model),
+            "family": TaggedHead(),
             "data": LabelFiles(path=str(labels)),
             "run_dir": str(tmp_path / "run"),
             "model_dir": str(tmp_path / "run" / "model"),

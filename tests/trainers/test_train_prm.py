@@ -105,7 +105,13 @@ def test_it_learns_to_tell_right_from_wrong_steps(make_job: MakeJob, labels: Pat
     assert [line["step"] for line in lines(job) if "f1" in line] == [40, 80]
     assert lines(job)[-1]["f1"] > 0.95
     card = (Path(job.model_dir) / "README.md").read_text()
-    for part in ("monte_carlo", "| threshold | 0.5 |", "| F1 |", str(labels), "step_tag=<extra_0>"):
+    for part in (
+        "monte_carlo",
+        "| threshold | 0.5 |",
+        "| F1 |",
+        str(labels),
+        'step_tag="<extra_0>"',
+    ):
         assert part in card
 
 
