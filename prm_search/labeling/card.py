@@ -106,8 +106,9 @@ def _sizes(counts: DatasetCounts, facts: RunFacts) -> str:
             ("… with at least one row", counts.num_labeled_problems),
             ("rows of the problem data that could not be used", facts.num_bad_rows),
             ("responses sampled", counts.num_samples),
+            ("… that are distinct and not empty", counts.num_distinct),
             ("**rows**", counts.num_rows),
-            ("retention (rows / responses)", _percent(counts.num_rows, counts.num_samples)),
+            ("retention (rows / distinct)", _percent(counts.num_rows, counts.num_distinct)),
         ],
     )
 

@@ -24,6 +24,8 @@ class DatasetCounts:
     """Problems that could not be labeled, by kind of error."""
     num_samples: int = 0
     """Responses that were sampled."""
+    num_distinct: int = 0
+    """Samples with content that differ from the others of their problem."""
     set_aside: Counter[str] = field(default_factory=Counter[str])
     """Samples that are not in the data set, by reason."""
     num_removed_problems: int = 0
@@ -68,6 +70,7 @@ class DatasetCounts:
         )
         for role, usage in cast("Mapping[str, Mapping[str, int]]", record["usage"]).items():
             self.usage.setdefault(role, Counter()).update(usage)
+        self.num_distinct += len(record["responses"])
         for response in record["responses"]:
             self._add_response(response)
         for row in rows:
@@ -83,8 +86,8 @@ class DatasetCounts:
 
     @property
     def retention(self) -> float | None:
-        """Rows for each sampled response; None if there is no response."""
-        return self.num_rows / self.num_samples if self.num_samples else None
+        """Rows for each distinct response; None if there is no response."""
+        return self.num_rows / self.num_distinct if self.num_distinct else None
 
     @property
     def mean_rollout_tokens(self) -> float | None:

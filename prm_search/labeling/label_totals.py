@@ -17,6 +17,8 @@ class LabelTotals:
     """Problems that could not be labeled."""
     num_responses: int = 0
     """Responses that were sampled, duplicates and empty ones included."""
+    num_distinct: int = 0
+    """Responses that were labeled or rejected."""
     num_kept: int = 0
     """Responses with labels that are not set aside."""
     num_labels: int = 0
@@ -34,8 +36,8 @@ class LabelTotals:
 
     @property
     def retention(self) -> float | None:
-        """Share of the responses that were kept; None if there is none."""
-        return self.num_kept / self.num_responses if self.num_responses else None
+        """Share of the distinct responses that were kept; None if there is none."""
+        return self.num_kept / self.num_distinct if self.num_distinct else None
 
     @property
     def balance(self) -> float | None:
@@ -50,6 +52,7 @@ class LabelTotals:
             num_problems=self.num_problems + 1,
             num_failed=self.num_failed + (record["error"] is not None),
             num_responses=self.num_responses + values["num_responses"],
+            num_distinct=self.num_distinct + values["num_distinct"],
             num_kept=self.num_kept + values["num_kept"],
             num_labels=self.num_labels + values["num_labels"],
             sum_of_labels=self.sum_of_labels + values["sum_of_labels"],
