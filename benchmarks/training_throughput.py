@@ -205,7 +205,9 @@ def flops_per_token(config: Qwen2Config, mean_length: float) -> float:
     """
     hidden, layers = config.hidden_size, config.num_hidden_layers
     head_size = hidden // config.num_attention_heads
-    keys_and_values = 2 * hidden * config.num_key_value_heads * head_size
+    keys_and_values = (
+        2 * hidden * (config.num_key_value_heads or config.num_attention_heads) * head_size
+    )
     matrices = layers * (2 * hidden**2 + keys_and_values + 3 * hidden * config.intermediate_size)
     return 6 * matrices + 6 * layers * hidden * mean_length
 
