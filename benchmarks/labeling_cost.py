@@ -1,7 +1,7 @@
 """What step labels cost: rollouts, generated tokens and seconds per response.
 
     python -m benchmarks.labeling_cost            400 responses
-    python -m benchmarks.labeling_cost --quick    100 responses, within 6 minutes
+    python -m benchmarks.labeling_cost --quick     30 responses, within 6 minutes
 
 Every method labels the same responses of the sandbox policy on the same vLLM engines, each
 beginning with empty caches:
@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("--num-responses", type=int)
     parser.add_argument("overrides", nargs="*", help="settings, as for prm-search label")
     arguments = parser.parse_args()
-    num_responses = arguments.num_responses or (100 if arguments.quick else 400)
+    num_responses = arguments.num_responses or (30 if arguments.quick else 400)
     figures = asyncio.run(measure(num_responses, arguments.overrides))
     figures = {
         key: round(value, 4) if isinstance(value, float) else value
