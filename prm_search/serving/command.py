@@ -39,7 +39,7 @@ SERVE_REWARD = Description(
         (
             "prompts that come as rendered chats (OpenRLHF)",
             "prm-search serve-reward … "
-            r"'reading.problem_pattern=\<\|im_start\|\>user\n(.*?)\<\|im_end\|\>'",
+            "\"reading.problem_pattern='<\\|im_start\\|>user\\n(.*?)<\\|im_end\\|>'\"",
         ),
         ("the settings of another credit", "prm-search serve-reward credit=pure_outcome --help"),
     ),
