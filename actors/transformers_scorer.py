@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
 from actors.batch_thread import BatchThread, Job
+from actors.model_folder import check_folder
 from actors.prompting import load_tokenizer
 from actors.reward_model import RewardModel
 from actors.transformers_model import context_length
@@ -37,6 +38,7 @@ class TransformersScorer:
             EngineError: if it cannot be loaded.
         """
         prm = self._prm
+        check_folder(prm.model)
         tokenizer = load_tokenizer(prm.model)
         family = prm.family
         self._model = await asyncio.to_thread(
