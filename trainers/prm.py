@@ -123,6 +123,7 @@ def run_here(job: TrainPrm, *, config: Mapping[str, object], command: str) -> in
             card=model_card(job, facts, outcome),
         )
     say(f"Model: {job.model_dir}")
+    accelerator.wait_for_everyone()  # gloo aborts a process that leaves before the others
     accelerator.end_training()
     return DONE
 
