@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from actors.model_folder import check_folder
 from actors.transformers_options import TransformersOptions
 from prm_search.errors import EngineError
+from prm_search.model_folder import check_folder
 
 LOADING = threading.Lock()
 """While it loads, transformers makes every new tensor of the process one without data, so that

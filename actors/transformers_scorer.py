@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
 from actors.batch_thread import BatchThread, Job
-from actors.model_folder import check_folder
 from actors.prompting import load_tokenizer
 from actors.reward_model import RewardModel
 from actors.transformers_model import context_length
 from actors.transformers_options import TransformersOptions
 from prm_search.concurrency import gather_all
 from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
+from prm_search.model_folder import check_folder
 from prm_search.prms.family import VerdictFamily
 from prm_search.prms.prm import Prm
 from prm_search.prms.rendering import RenderedSolution, render

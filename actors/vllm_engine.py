@@ -39,9 +39,9 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from actors import vllm_owner
 from actors.completion import Completion, Sampling
 from actors.engine import EngineDeadError
-from actors.model_folder import check_folder
 from actors.vllm_options import VllmOptions
 from prm_search.errors import ConfigurationError, ContextLengthError, EngineError
+from prm_search.model_folder import check_folder
 from prm_search.types import StopReason
 
 _CPU_BLOCK_SIZE = 32

@@ -23,6 +23,7 @@ from prm_search.job import SearchJob, search_job
 from prm_search.prms.prm import Prm
 from prm_search.progress import display_for
 from prm_search.protocols import Generator, Grader, Scorer, SearchAlgorithm
+from prm_search.run_session import running_engines
 from prm_search.store import RECORDS, RunStore
 from prm_search.types import Problem
 
@@ -63,26 +64,20 @@ class Bench:
 
 @asynccontextmanager
 async def engines(job: SearchJob) -> AsyncGenerator[Bench, None]:
-    """Start a policy and a PRM, one after the other asked for but both at the same time."""
+    """Start a policy and a PRM side by side."""
     assert job.engine.scorer is not None
+    factories = {Role.POLICY: job.engine.generator, Role.PRM: job.engine.scorer}
     grader = MathGrader(job.grader)
-    console.print("Starting the engines …")
     try:
-        generator, scorer = await gather_all(
-            [
-                job.cluster.launch(job.engine.generator, Role.POLICY),
-                job.cluster.launch(job.engine.scorer, Role.PRM),
-            ]
-        )
-        yield Bench(
-            generator=cast("Generator", generator),
-            scorer=cast("Scorer", scorer),
-            grader=grader,
-            engines=(generator, scorer),
-        )
+        async with running_engines(job.cluster, factories, display_for(console)) as running:
+            yield Bench(
+                generator=cast("Generator", running[Role.POLICY]),
+                scorer=cast("Scorer", running[Role.PRM]),
+                grader=grader,
+                engines=tuple(running.values()),
+            )
     finally:
         grader.close()
-        await job.cluster.close()
 
 
 async def timed_run(

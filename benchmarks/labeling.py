@@ -17,7 +17,9 @@ from prm_search.engines import Engine
 from prm_search.grading import MathGrader
 from prm_search.labeling.annotation import Annotation, Annotator, Response
 from prm_search.labeling.label_job import LabelJob, label_job
+from prm_search.progress import display_for
 from prm_search.protocols import Generator, Grader, Judge, Until
+from prm_search.run_session import running_engines
 from prm_search.seeds import derive_seed
 from prm_search.types import Generation, Problem, Trajectory
 
@@ -52,26 +54,20 @@ class LabelBench:
 
 @asynccontextmanager
 async def label_engines(job: LabelJob) -> AsyncGenerator[LabelBench, None]:
-    """Start a policy and a judge, both at the same time."""
+    """Start a policy and a judge side by side."""
     assert job.engine.judge is not None
+    factories = {Role.POLICY: job.engine.generator, Role.JUDGE: job.engine.judge}
     grader = MathGrader(job.grader)
-    console.print("Starting the engines …")
     try:
-        completer, judge = await gather_all(
-            [
-                job.cluster.launch(job.engine.generator, Role.POLICY),
-                job.cluster.launch(job.engine.judge, Role.JUDGE),
-            ]
-        )
-        yield LabelBench(
-            completer=cast("Generator", completer),
-            judge=cast("Judge", judge),
-            grader=grader,
-            engines=(completer, judge),
-        )
+        async with running_engines(job.cluster, factories, display_for(console)) as running:
+            yield LabelBench(
+                completer=cast("Generator", running[Role.POLICY]),
+                judge=cast("Judge", running[Role.JUDGE]),
+                grader=grader,
+                engines=tuple(running.values()),
+            )
     finally:
         grader.close()
-        await job.cluster.close()
 
 
 async def sample_responses(

@@ -21,9 +21,10 @@ from accelerate.utils import gather_object
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from prm_search.errors import ConfigurationError, DataError, StoreError
+from prm_search.errors import ConfigurationError, DataError, EngineError, StoreError
 from prm_search.evaluation.first_error import FirstErrorScore
 from prm_search.manifest import differences, load_config, write_config, write_manifest
+from prm_search.model_folder import check_folder
 from prm_search.seeds import derive_seed
 from trainers.checkpoints import Checkpoints
 from trainers.metrics import MetricsLog
@@ -221,7 +222,10 @@ def _open_run(run_dir: Path, job: TrainPrm, config: Mapping[str, object], comman
 
 def _tokenizer(model: str) -> PreTrainedTokenizerBase:
     try:
+        check_folder(model)
         return AutoTokenizer.from_pretrained(model)
+    except EngineError as error:
+        raise ConfigurationError(f"model: {error}") from error
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"model: cannot load the tokenizer of {model!r}: {error}"
