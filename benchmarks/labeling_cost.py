@@ -12,6 +12,10 @@ beginning with empty caches:
   or for `consensus` those that `consensus_exhaustive` keeps. On a fake engine it is 1 for lazy,
   stop_at_first_error and consensus (the tests hold this); vLLM's numerics depend on what is
   computed side by side, so here it can be less;
+* `consensus.fewest_rollouts_per_response`: what would be drawn if it were known beforehand how each
+  rollout ends, and only the proof had to be drawn: one success for each right step, all rollouts
+  of a wrong one, and of a response that is set aside the cheapest disagreement. No order of
+  drawing can do with less;
 * `lazy.engine_busy`: tokens per second while labeling lazily, over those of one plain batch of
   the same completions (the more responses, the higher: the last ones to be labeled do not fill
   an engine);
@@ -31,6 +35,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
+from typing import cast
 
 from benchmarks.job import console
 from benchmarks.labeling import (
@@ -47,7 +53,8 @@ from prm_search.labeling.annotation import Annotation, Annotator, Response
 from prm_search.labeling.consensus import Consensus, joined
 from prm_search.labeling.cost_simulation import CostSimulation, KnownResponse
 from prm_search.labeling.judge_votes import JudgeVotes
-from prm_search.labeling.monte_carlo import MonteCarlo, Order
+from prm_search.labeling.monte_carlo import SOURCE, MonteCarlo, Order
+from prm_search.labeling.rollouts import Outcome
 from prm_search.labeling.witness_sharing import WitnessOrder, WitnessSharing
 
 METHODS: Mapping[str, Annotator] = {
@@ -118,6 +125,32 @@ def share_identical(annotations: Sequence[Annotation], others: Sequence[Annotati
     return sum(values(first) == values(second) for first, second in pairs) / len(pairs)
 
 
+def fewest_rollouts(verdict: Annotation, estimate: Annotation) -> int:
+    """The fewest rollouts that prove or refute that both name the same first error.
+
+    Args:
+        verdict: of the judge.
+        estimate: of all rollouts of all steps but the last, which needs none.
+    """
+    claimed = verdict.first_error
+    if verdict.rejection is not None or estimate.rejection is not None:
+        return 0
+    details = cast("Mapping[str, object]", estimate.details[SOURCE])
+    drawn = cast("list[int]", details["num_rollouts"])
+    successes = cast("list[int]", details["num_successes"])
+    last = len(drawn) - 1
+    if claimed == estimate.first_error:
+        num_right = last if claimed is None else claimed
+        return num_right + (drawn[claimed] if claimed is not None else 0)
+    is_answer_right = details["answer"] == Outcome.RIGHT
+    if (claimed is None and not is_answer_right) or (claimed == last and is_answer_right):
+        return 0
+    if claimed is not None and claimed < last and successes[claimed]:
+        return 1
+    before = range(last if claimed is None else claimed)
+    return min(drawn[step] for step in before if not successes[step])
+
+
 def summary(labeled: Mapping[str, Labeled]) -> dict[str, float]:
     """The figures of all methods, and the ratios that are aimed at."""
     figures: dict[str, float] = {}
@@ -133,6 +166,10 @@ def summary(labeled: Mapping[str, Labeled]) -> dict[str, float]:
                 result.annotations, labeled[reference].annotations
             ),
         }
+    pairs = zip(labeled["judge"].annotations, labeled["exhaustive"].annotations, strict=True)
+    figures["consensus.fewest_rollouts_per_response"] = fmean(
+        fewest_rollouts(verdict, estimate) for verdict, estimate in pairs
+    )
     for name, reference in (("lazy", "exhaustive"), ("consensus", "consensus_exhaustive")):
         saved, plain = labeled[name], labeled[reference]
         figures |= {
@@ -190,7 +227,7 @@ async def run_lazy(
 
 async def measure(num_responses: int, overrides: Sequence[str]) -> dict[str, float]:
     """Label the same responses with every method."""
-    num_problems = -(-num_responses // NUM_SAMPLES) + 10  # some samples are equal
+    num_problems = num_responses // NUM_SAMPLES * 4 // 3 + 10  # some samples are equal
     job = compose_label_job(f"data.num_problems={num_problems}", *overrides)
     labeled: dict[str, Labeled] = {}
     async with label_engines(job) as bench:

@@ -13,6 +13,7 @@ from benchmarks.labeling_cost import (
     METHODS,
     SUBSETS,
     Labeled,
+    fewest_rollouts,
     full_recipe,
     known_responses,
     share_identical,
@@ -93,6 +94,38 @@ async def test_all_methods_on_fakes_agree_where_they_must() -> None:
     assert found["lazy.times_fewer_rollouts"] > 2
     assert found["consensus.times_fewer_rollouts"] > found["lazy.times_fewer_rollouts"]
     assert found["exhaustive.rollouts_per_response"] == 32
+    for verdict, estimate, drawn in zip(
+        labeled["judge"].annotations,
+        labeled["exhaustive"].annotations,
+        labeled["consensus"].annotations,
+        strict=True,
+    ):
+        assert fewest_rollouts(verdict, estimate) <= drawn.ledger.num_generations
+
+
+@pytest.mark.parametrize(
+    ("claimed", "found", "successes", "answer", "expected"),
+    [
+        (None, None, [3, 8, 1, 0], "right", 3),  # one success for each step but the last
+        (1, 1, [3, 0, 5, 0], "right", 1 + 8),
+        (3, 3, [3, 1, 5, 0], "wrong", 3),  # the last step needs no rollout
+        (None, 1, [3, 0, 5, 0], "wrong", 0),  # the answer refutes the judge
+        (3, 1, [3, 0, 5, 0], "right", 0),
+        (2, 1, [3, 0, 5, 0], "wrong", 1),  # a success refutes it
+        (2, 1, [3, 0, 0, 0], "wrong", 8),  # only the failure of step 1 does
+        (None, 1, [3, 0, 5, 0], "right", 8),
+    ],
+)
+def test_the_cheapest_proof(
+    claimed: int | None, found: int | None, successes: list[int], answer: str, expected: int
+) -> None:
+    details = {"num_rollouts": [8, 8, 8, 0], "num_successes": successes, "answer": answer}
+    estimate = Annotation(
+        labels=step_labels(4, found, source="monte_carlo"),
+        first_error=found,
+        details={"monte_carlo": details},
+    )
+    assert fewest_rollouts(annotation(claimed), estimate) == expected
 
 
 async def test_a_rollout_is_drawn_once_whoever_asks() -> None:
