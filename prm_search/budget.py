@@ -6,6 +6,7 @@ says what was spent, by role, so that algorithms can be compared at equal cost.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -49,6 +50,23 @@ class Budget:
             value = getattr(self, item.name)
             if value is not None and value <= 0:
                 raise ConfigurationError(f"budget.{item.name} must be above 0, not {value}")
+
+    def share(self, num_parts: int) -> Budget:
+        """The limits of each of some parts of a search that go on at the same time.
+
+        Args:
+            num_parts: at least 1; counts are rounded up.
+        """
+
+        def part(limit: int | None) -> int | None:
+            return None if limit is None else math.ceil(limit / num_parts)
+
+        return Budget(
+            max_generated_tokens=part(self.max_generated_tokens),
+            max_generations=part(self.max_generations),
+            max_scored_tokens=part(self.max_scored_tokens),
+            max_seconds=self.max_seconds,
+        )
 
 
 UNLIMITED = Budget()

@@ -19,6 +19,7 @@ from prm_search.record_fields import (
     timing_values,
 )
 from prm_search.types import Candidate, Failure, Problem, SearchResult
+from prm_search.voting import group_answers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +54,9 @@ async def record_of_result(
     distinct = list(dict.fromkeys([*answers, best]))
     graded = await gather_all(grade(answer, problem, grader) for answer in distinct)
     grades = dict(zip(distinct, graded, strict=True))
+    groups: dict[int, int] = {}
+    for number, group in enumerate(await group_answers(result.candidates, grader)):
+        groups |= dict.fromkeys(group.members, number)
     failure = _no_choice(result)
     chosen = Grade(is_correct=None) if failure else grades[best]
     return {
@@ -66,9 +70,10 @@ async def record_of_result(
         **cost_values(result.ledger),
         "best": _position(result.best, result.candidates),
         "candidates": [
-            _candidate(item, answer, grades[answer])
-            for item, answer in zip(result.candidates, answers, strict=True)
+            _candidate(item, answer, groups.get(index), grades[answer])
+            for index, (item, answer) in enumerate(zip(result.candidates, answers, strict=True))
         ],
+        "course": None if result.course is None else result.course.to_json(),
         "tree": result.tree.to_json(),
         "timing": {**timing_values(timing), "roles": seconds_of_roles(result.ledger)},
     }
@@ -95,6 +100,7 @@ def record_of_failure(
         **cost_values(Ledger()),
         "best": None,
         "candidates": [],
+        "course": None,
         "tree": None,
         "timing": {**timing_values(timing), "roles": {}},
     }
@@ -111,9 +117,12 @@ def _position(best: Candidate | None, candidates: Sequence[Candidate]) -> int | 
     return next((index for index, item in enumerate(candidates) if item is best), None)
 
 
-def _candidate(candidate: Candidate, answer: str | None, grade: Grade) -> dict[str, object]:
+def _candidate(
+    candidate: Candidate, answer: str | None, group: int | None, grade: Grade
+) -> dict[str, object]:
     return {
         "answer": answer,
+        "group": group,
         "is_correct": grade.is_correct,
         "scores": None if candidate.scores is None else list(candidate.scores.values),
         "failure": _failure(candidate.failure),

@@ -37,7 +37,7 @@ METRICS = "metrics.jsonl"
 SET_ASIDE = "set_aside.jsonl"
 LOCK = "lock"
 
-_LARGE = ("tree", "candidates", "responses")
+_LARGE = ("tree", "candidates", "course", "responses")
 """Fields of a record that are left on disk."""
 
 

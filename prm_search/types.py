@@ -18,6 +18,7 @@ from prm_search.errors import EmptyStepError, ScoringError
 
 if TYPE_CHECKING:
     from prm_search.budget import Ledger
+    from prm_search.course import Course
     from prm_search.tree import SearchTree
 
 Metadata: TypeAlias = Mapping[str, object]
@@ -242,6 +243,8 @@ class Generation:
     continuations: tuple[tuple[Step, ...], ...]
     """[num_samples] new steps: one each when generating until the next step, else all."""
     usage: Usage
+    policy_version: int = 0
+    """Of the weights that all of them were drawn with; 0 for those that the engine started with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -286,3 +289,6 @@ class SearchResult:
     """What was spent, by role."""
     stop_reason: SearchStop
     seed: int
+    course: Course | None = field(default=None, compare=False)
+    """What each round of it cost. Which of several rounds at the same time paid for what they
+    have in common depends on the clock, so it does not make results different."""

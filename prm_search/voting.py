@@ -89,21 +89,36 @@ async def select(
         None if candidate.scores is None else aggregate(candidate.scores, aggregation)
         for candidate in candidates
     ]
+    if selection is Selection.argmax:
+        texts = [candidate.trajectory.text for candidate in candidates]
+        groups = [[i for i, text in enumerate(texts) if grader.extract(text) is not None]]
+    else:
+        groups = [group.members for group in await group_answers(candidates, grader)]
+    best = choose(groups, scores, selection)
+    return None if best is None else candidates[best]
+
+
+def choose(
+    groups: Sequence[Sequence[int]], scores: Sequence[float | None], selection: Selection
+) -> int | None:
+    """The index of the best candidate; see `select`.
+
+    Args:
+        groups: indices of the candidates that give the same answer, rising, groups in the order
+            of their first candidates. Without those that give none. For `argmax` it is enough to
+            have all that give one in one group.
+        scores: [num_candidates], None where there is none.
+        selection: how to choose.
+    """
     match selection:
         case Selection.argmax:
-            texts = (candidate.trajectory.text for candidate in candidates)
-            best = _highest(
-                [i for i, text in enumerate(texts) if grader.extract(text) is not None], scores
-            )
+            best = _highest([index for group in groups for index in group], scores)
         case Selection.weighted:
-            best = _highest(_heaviest(await group_answers(candidates, grader), scores), scores)
+            best = _highest(_heaviest(groups, scores), scores)
         case Selection.majority:
-            groups = await group_answers(candidates, grader)
-            largest = max(groups, key=lambda group: len(group.members), default=None)
-            return candidates[largest.members[0]] if largest else next(iter(candidates), None)
-    if best is None:
-        best = _highest(range(len(candidates)), scores)
-    return None if best is None else candidates[best]
+            largest = max(groups, key=len, default=())
+            return next(iter(largest), 0 if scores else None)
+    return _highest(range(len(scores)), scores) if best is None else best
 
 
 def _highest(indices: Sequence[int], scores: Sequence[float | None]) -> int | None:
@@ -111,10 +126,10 @@ def _highest(indices: Sequence[int], scores: Sequence[float | None]) -> int | No
     return -max(scored)[1] if scored else None
 
 
-def _heaviest(groups: Sequence[AnswerGroup], scores: Sequence[float | None]) -> Sequence[int]:
+def _heaviest(groups: Sequence[Sequence[int]], scores: Sequence[float | None]) -> Sequence[int]:
     weights = [
-        (math.fsum(weight), -place, group.members)
+        (math.fsum(weight), -place, group)
         for place, group in enumerate(groups)
-        if (weight := [score for index in group.members if (score := scores[index]) is not None])
+        if (weight := [score for index in group if (score := scores[index]) is not None])
     ]
     return max(weights)[2] if weights else ()

@@ -79,16 +79,21 @@ class BestOfN:
         while num_drawn < self.num_samples and exploration.may_go_on():
             size = self.num_samples_per_round or self.num_samples
             end = min(num_drawn + size, self.num_samples, most)
+            samples = range(num_drawn, end)
+            # They know nothing of each other, so the search may be cut between any two of them.
+            forks = [exploration.fork_round(num_known=sample) for sample in samples]
             await gather_all(
-                exploration.expand(
+                fork.expand(
                     exploration.root,
                     num_samples=1,
                     first_child=sample,
                     until=Until.END,
                     temperature=self.temperature,
                 )
-                for sample in range(num_drawn, end)
+                for sample, fork in zip(samples, forks, strict=True)
             )
+            for fork in forks:
+                exploration.join(fork)
             num_drawn = end
         return await exploration.result(
             selection=self.selection, aggregation=self.aggregation, grader=grader

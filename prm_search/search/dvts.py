@@ -6,7 +6,6 @@ as in search-and-learn. The subtrees never compete for places, so the samples st
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from prm_search.aggregation import Aggregation
@@ -66,8 +65,8 @@ class DVTS:
             budget=budget,
             seed=seed,
         )
-        share = _share(budget, self.num_subtrees)
-        forks = [exploration.fork(share) for _ in range(self.num_subtrees)]
+        share = budget.share(self.num_subtrees)
+        forks = [exploration.fork_part(share) for _ in range(self.num_subtrees)]
         await gather_all(
             descend(
                 fork,
@@ -84,15 +83,3 @@ class DVTS:
         return await exploration.result(
             selection=self.selection, aggregation=self.aggregation, grader=grader
         )
-
-
-def _share(budget: Budget, num_parts: int) -> Budget:
-    def part(limit: int | None) -> int | None:
-        return None if limit is None else math.ceil(limit / num_parts)
-
-    return Budget(
-        max_generated_tokens=part(budget.max_generated_tokens),
-        max_generations=part(budget.max_generations),
-        max_scored_tokens=part(budget.max_scored_tokens),
-        max_seconds=budget.max_seconds,  # the parts run at the same time
-    )

@@ -6,6 +6,7 @@ All algorithms explore through it, so all of them draw seeds, score, count and f
 - The samples of one expansion are scored as soon as they are there, in one call.
 - Work that goes on side by side and has to count in a certain order is done by forks, which are
   joined in that order.
+- What is drawn between two looks at the budget is a round; what each costs is noted.
 - A sample without content at the root is dropped. A prefix that has outgrown the context ends
   there. A sample that could not be scored has no score. Each is recorded at its node, and the
   search goes on.
@@ -13,12 +14,12 @@ All algorithms explore through it, so all of them draw seeds, score, count and f
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 from prm_search.aggregation import Aggregation
-from prm_search.budget import UNLIMITED, Budget, Ledger, Role
+from prm_search.budget import Budget, Role
 from prm_search.errors import (
     ContextLengthError,
     EmptyStepError,
@@ -26,6 +27,7 @@ from prm_search.errors import (
     ScoringError,
 )
 from prm_search.protocols import Generator, Grader, Scorer, Until
+from prm_search.search.account import Account, RoundNote
 from prm_search.search.counting_grader import CountingGrader
 from prm_search.search.leaf import Leaf, Path, rank
 from prm_search.search.recorder import Recorder
@@ -35,7 +37,6 @@ from prm_search.types import (
     Failure,
     Problem,
     SearchResult,
-    SearchStop,
     Step,
     StepScores,
     Trajectory,
@@ -60,33 +61,27 @@ class Exploration:
         self.root = Leaf(path=(), trajectory=Trajectory(problem=problem))
         self._generator = generator
         self._scorer = scorer
-        self._budget = budget
         self._seed = seed
-        self._ledger = Ledger()
-        self._stop_reason = SearchStop.FINISHED
-        self._began = time.monotonic()
+        self._account = Account(budget)
         self._recorder = Recorder()
         self._leaves: dict[Path, Leaf] = {}
+        self._rounds: dict[Path, RoundNote] = {}
 
-    def fork(self, budget: Budget = UNLIMITED) -> Exploration:
-        """An exploration of the same tree with a ledger and a budget of its own."""
-        fork = Exploration(
-            self.problem,
-            generator=self._generator,
-            scorer=self._scorer,
-            budget=budget,
-            seed=self._seed,
-        )
-        fork._began = self._began
-        fork._recorder = self._recorder
-        fork._leaves = self._leaves
-        return fork
+    def fork_part(self, budget: Budget) -> Exploration:
+        """An exploration of the same tree: a part of the search with a budget of its own."""
+        return self._fork(self._account.fork_part(budget))
+
+    def fork_round(self, *, num_known: int) -> Exploration:
+        """An exploration of the same tree: one round, which goes on beside others.
+
+        Args:
+            num_known: how many earlier rounds have ended, as far as the budget is concerned.
+        """
+        return self._fork(self._account.fork_round(num_known=num_known))
 
     def join(self, fork: Exploration) -> None:
         """Take over what a fork has spent, and whether its budget stopped it."""
-        self._ledger = self._ledger + fork._ledger
-        if fork._stop_reason is SearchStop.BUDGET:
-            self._stop_reason = SearchStop.BUDGET
+        self._account.join(fork._account)
 
     def may_go_on(self, *, num_begun: int = 0) -> bool:
         """Whether the budget allows another round; if not, the result will say so.
@@ -94,11 +89,7 @@ class Exploration:
         Args:
             num_begun: samples that forks are drawing, which are not yet in the ledger.
         """
-        spent = replace(self._ledger, num_generations=self._ledger.num_generations + num_begun)
-        if spent.exhausts(self._budget, time.monotonic() - self._began):
-            self._stop_reason = SearchStop.BUDGET
-            return False
-        return True
+        return self._account.may_go_on(num_begun=num_begun)
 
     async def expand(
         self,
@@ -149,6 +140,7 @@ class Exploration:
             ContextLengthError: if the problem itself does not fit into the context.
             EngineError: if an engine failed.
         """
+        self._account.round()  # begins now, not when the samples are there
         try:
             generation = await self._generator.generate(
                 leaf.trajectory,
@@ -162,9 +154,7 @@ class Exploration:
                 raise
             self._recorder.fail(leaf.path, Failure.of(error))
             return ()
-        self._ledger = self._ledger.charge(
-            Role.POLICY, generation.usage, num_generations=num_samples
-        )
+        self._account.charge(Role.POLICY, generation.usage, num_generations=num_samples)
         if len(generation.continuations) != num_samples:
             raise EngineError(
                 f"the generator was asked for {num_samples} continuations of problem "
@@ -189,7 +179,7 @@ class Exploration:
         """
         if self._scorer is not None and leaves:
             scoring = await self._scorer.score([leaf.trajectory for leaf in leaves])
-            self._ledger = self._ledger.charge(Role.PRM, scoring.usage)
+            self._account.charge(Role.PRM, scoring.usage)
             if len(scoring.scores) != len(leaves):
                 raise ScoringError(
                     f"the scorer was given {len(leaves)} trajectories of problem "
@@ -197,7 +187,9 @@ class Exploration:
                 )
             pairs = zip(leaves, scoring.scores, strict=True)
             leaves = [self._note(parent, leaf, scores) for leaf, scores in pairs]
-        self._leaves.update({leaf.path: leaf for leaf in leaves})
+        for leaf in leaves:
+            self._leaves[leaf.path] = leaf
+            self._rounds[leaf.path] = self._account.round()
         return tuple(leaves)
 
     def prune(self, leaves: Sequence[Leaf], *, keep: Sequence[Leaf]) -> None:
@@ -210,7 +202,7 @@ class Exploration:
         """The different answers of leaves that have ended; what comparing them costs is noted."""
         counting = CountingGrader(grader)
         groups = await group_answers([leaf.as_candidate() for leaf in leaves], counting)
-        self._charge(counting)
+        self._charge_grader(counting)
         return groups
 
     async def result(
@@ -241,22 +233,36 @@ class Exploration:
         best = await choose([candidates[leaf.path] for leaf in preferred])
         if best is None:
             best = await choose(list(candidates.values()))
-        self._charge(counting)
+        self._charge_grader(counting)
         path = next((path for path, candidate in candidates.items() if candidate is best), None)
+        chosen_first = {leaf.path for leaf in preferred}
         return SearchResult(
             problem=self.problem,
             best=best,
             candidates=tuple(candidates.values()),
             tree=self._recorder.tree(path),
-            ledger=self._ledger,
-            stop_reason=self._stop_reason,
+            ledger=self._account.ledger,
+            stop_reason=self._account.stop_reason,
             seed=self._seed,
+            course=self._account.course(
+                selection=selection,
+                aggregation=aggregation,
+                candidate_rounds=[
+                    self._rounds[path] if candidate.trajectory.is_finished else None
+                    for path, candidate in candidates.items()
+                ],
+                preferred=[place for place, path in enumerate(candidates) if path in chosen_first],
+            ),
         )
 
-    def _charge(self, grader: CountingGrader) -> None:
+    def _charge_grader(self, grader: CountingGrader) -> None:
         if grader.num_calls:
-            usage = Usage(num_calls=grader.num_calls)
-            self._ledger = self._ledger.charge(Role.GRADER, usage)
+            self._account.charge_outside(Role.GRADER, Usage(num_calls=grader.num_calls))
+
+    def _fork(self, account: Account) -> Exploration:
+        fork = copy(self)
+        fork._account = account
+        return fork
 
     def _grow(self, leaf: Leaf, child: int, steps: Sequence[Step]) -> Leaf | None:
         path = (*leaf.path, child)

@@ -33,6 +33,7 @@ class InOrder:
         self._exploration = exploration
         self._max_concurrent = max_concurrent
         self._begun: deque[_Begun] = deque()
+        self._num_taken = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,7 +67,7 @@ class InOrder:
         self, leaf: Leaf, *, num_samples: int, first_child: int = 0, until: Until = Until.STEP
     ) -> None:
         """Begin to expand a leaf; see `Exploration.expand`."""
-        fork = self._exploration.fork()
+        fork = self._exploration.fork_round(num_known=self._num_taken)
         expansion = fork.expand(leaf, num_samples=num_samples, first_child=first_child, until=until)
         self._begun.append(
             _Begun(fork=fork, num_samples=num_samples, task=asyncio.create_task(expansion))
@@ -77,5 +78,6 @@ class InOrder:
         begun = self._begun[0]
         leaves = await begun.task
         self._begun.popleft()
+        self._num_taken += 1
         self._exploration.join(begun.fork)
         return leaves
