@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
-from transformers.utils.hub import cached_file
 
+from actors.prm_head import load_head
 from actors.transformers_model import LOADING, load_model
 from actors.transformers_options import TransformersOptions
 from prm_search.errors import EngineError
 
-_HEADS = ("score.", "classifier.")
-"""Names of heads in checkpoints, those of token classification included."""
-_SINGLE = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
-
 
 class RewardModel:
-    """A backbone, and a head that gives a row of probabilities at each position.
+    """A backbone, and a head that gives a row of logits at each position.
 
     The head is one linear layer or several with ReLU between them (Qwen2.5-Math-PRM:
     `Linear, ReLU, Linear`). It is computed in float32, as vLLM does.
@@ -59,18 +51,15 @@ class RewardModel:
             head = _verdict_head(language_model, verdicts)
             return cls(cast("PreTrainedModel", language_model.base_model), head)
         backbone = load_model(AutoModel, model, dtype=dtype, options=options)
-        try:
-            with LOADING:
-                head = _head(_read_head(model))
-        except (OSError, ValueError) as error:
-            raise EngineError(f"cannot load the head of PRM {model!r}: {error}") from error
+        with LOADING:
+            head = load_head(model)
         return cls(backbone, head.to(backbone.device))
 
     @torch.inference_mode()
     def __call__(
         self, solutions: list[tuple[int, ...]], positions: list[list[int]]
     ) -> list[Tensor]:
-        """Rows of probabilities.
+        """Rows of logits.
 
         Args:
             solutions: [num_solutions] token ids.
@@ -87,9 +76,7 @@ class RewardModel:
         rows = [index for index, wanted in enumerate(positions) for _ in wanted]
         columns = [position for wanted in positions for position in wanted]
         logits = self._head(hidden[rows, columns].float())
-        is_binary = logits.shape[-1] == 1
-        probabilities = logits.sigmoid() if is_binary else logits.softmax(-1)
-        return list(probabilities.cpu().split([len(wanted) for wanted in positions]))
+        return list(logits.cpu().split([len(wanted) for wanted in positions]))
 
 
 def _verdict_head(model: PreTrainedModel, verdicts: Sequence[int]) -> nn.Sequential:
@@ -111,40 +98,3 @@ def _verdict_head(model: PreTrainedModel, verdicts: Sequence[int]) -> nn.Sequent
         weights["bias"] = layer.bias[rows].float()
     head.load_state_dict(weights)
     return nn.Sequential(head.to(layer.weight.device))
-
-
-def _read_head(model: str) -> dict[str, Tensor]:
-    """Tensors of the head by their names in the checkpoint."""
-    weights: dict[str, Tensor] = {}
-    for file in _weight_files(model):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118  # it is no mapping
-                if name.startswith(_HEADS):
-                    weights[name] = tensors.get_tensor(name).float()
-    if not weights:
-        raise ValueError(f"no tensor is called {' or '.join(f'{name}*' for name in _HEADS)}")
-    return weights
-
-
-def _weight_files(model: str) -> list[str]:
-    path = Path(model).expanduser()
-    source = str(path) if path.is_dir() else model
-    index = cached_file(source, _INDEX, _raise_exceptions_for_missing_entries=False)
-    if index is None:
-        names = {_SINGLE}
-    else:
-        weight_map: dict[str, str] = json.loads(Path(index).read_text())["weight_map"]
-        names = {file for name, file in weight_map.items() if name.startswith(_HEADS)}
-    return [str(cached_file(source, name)) for name in sorted(names)]
-
-
-def _head(weights: dict[str, Tensor]) -> nn.Sequential:
-    """The layers, in the order of their numbers."""
-    layers: list[nn.Module] = []
-    for name in sorted(name for name in weights if name.endswith(".weight")):
-        weight = weights[name]
-        bias = weights.get(name.removesuffix("weight") + "bias")
-        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-        linear.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
-        layers += [nn.ReLU(), linear] if layers else [linear]
-    return nn.Sequential(*layers)

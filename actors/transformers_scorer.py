@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from itertools import chain
 
 from actors.batch_thread import BatchThread, Job
 from actors.prompting import load_tokenizer
@@ -16,12 +16,13 @@ from prm_search.concurrency import gather_all
 from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
 from prm_search.model_folder import check_folder
 from prm_search.prms.family import VerdictFamily
+from prm_search.prms.outputs import probabilities
 from prm_search.prms.prm import Prm
-from prm_search.prms.rendering import RenderedSolution, render
+from prm_search.prms.rendering import RenderedSolution, renderer_of
 from prm_search.types import Failure, Scoring, StepScores, Trajectory, Usage
 
 Rows = list[list[float]]
-"""What the head gives at each step. [num_steps, num_outputs]"""
+"""Logits of the head at each step. [num_steps, num_outputs]"""
 
 
 class TransformersScorer:
@@ -49,10 +50,7 @@ class TransformersScorer:
             verdicts=family.verdicts(tokenizer) if isinstance(family, VerdictFamily) else None,
         )
         self._max_model_len = context_length(self._model.backbone, prm.max_model_len)
-        self._question = lru_cache(maxsize=4096)(
-            partial(prm.family.question, tokenizer, system_prompt=prm.system_prompt)
-        )
-        self._step = lru_cache(maxsize=65536)(partial(prm.family.step, tokenizer))
+        self._renderer = renderer_of(family, tokenizer, system_prompt=prm.system_prompt)
         self._thread: BatchThread[RenderedSolution, Rows] = BatchThread(self._run, self._options)
 
     async def reset_cache(self) -> None:
@@ -85,25 +83,25 @@ class TransformersScorer:
     async def _score(self, trajectory: Trajectory) -> tuple[StepScores | Failure, int]:
         num_tokens = 0
         try:
-            solution = self._render(trajectory)
-            if not solution.positions:
-                return StepScores(values=()), 0
-            rows = await self._thread.submit(solution, num_tokens=len(solution.token_ids))
-            num_tokens = len(solution.token_ids)
+            solutions = [item for item in self._render(trajectory) if item.positions]
+            computed = await gather_all(
+                self._thread.submit(solution, num_tokens=len(solution.token_ids))
+                for solution in solutions
+            )
+            num_tokens = sum(len(solution.token_ids) for solution in solutions)
+            rows = map(probabilities, chain.from_iterable(computed))
             return StepScores(values=tuple(map(self._prm.family.score, rows))), num_tokens
         except (ContextLengthError, EmptyStepError, ScoringError) as error:
             return Failure.of(error), num_tokens
 
-    def _render(self, trajectory: Trajectory) -> RenderedSolution:
-        solution = render(
-            self._question(trajectory.problem.prompt),
-            [self._step(step.text) for step in trajectory.steps],
+    def _render(self, trajectory: Trajectory) -> tuple[RenderedSolution, ...]:
+        solutions = self._renderer(
+            trajectory.problem.prompt, [step.text for step in trajectory.steps]
         )
-        if len(solution.token_ids) > self._max_model_len:
-            raise ContextLengthError(
-                len(solution.token_ids), self._max_model_len, "solution to be scored"
-            )
-        return solution
+        longest = max((len(solution.token_ids) for solution in solutions), default=0)
+        if longest > self._max_model_len:
+            raise ContextLengthError(longest, self._max_model_len, "solution to be scored")
+        return solutions
 
     def _run(self, jobs: Sequence[Job[RenderedSolution, Rows]]) -> Iterator[None]:
         """Compute a batch in one forward."""

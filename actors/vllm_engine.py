@@ -57,7 +57,7 @@ class PooledRows:
     """What a model puts out at the last positions of a prompt."""
 
     rows: tuple[tuple[float, ...], ...]
-    """[num_prompt_tokens - num_cached_tokens, num_outputs]: none for cached positions."""
+    """Logits. [num_prompt_tokens - num_cached_tokens, num_outputs]: none for cached positions."""
     num_prompt_tokens: int
     num_cached_tokens: int
 
@@ -160,8 +160,12 @@ class VllmEngine:
         if len(prompt) > self.max_model_len:
             raise ContextLengthError(len(prompt), self.max_model_len)
         # Without the flag vLLM never reads the cache for this task, because cached positions
-        # give no rows.
-        parameters = PoolingParams(task="token_classify", skip_reading_prefix_cache=not read_cache)
+        # give no rows. Which activation it would choose depends on the kind of model.
+        parameters = PoolingParams(
+            task="token_classify",
+            use_activation=False,
+            skip_reading_prefix_cache=not read_cache,
+        )
         output = await self._last(
             self._engine.encode(
                 tokens_input(list(prompt)), parameters, request_id=next(self._request_ids)

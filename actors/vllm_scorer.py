@@ -11,8 +11,9 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from itertools import chain
 
+from actors.prm_head import require_served_head
 from actors.prompting import load_tokenizer
 from actors.score_cache import ScoreCache
 from actors.vllm_engine import PooledRows, VllmEngine
@@ -20,8 +21,9 @@ from actors.vllm_options import VllmOptions
 from prm_search.concurrency import gather_all
 from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
 from prm_search.prms.family import VerdictFamily
+from prm_search.prms.outputs import probabilities
 from prm_search.prms.prm import Prm
-from prm_search.prms.rendering import RenderedSolution, render
+from prm_search.prms.rendering import RenderedSolution, renderer_of
 from prm_search.types import Failure, Scoring, StepScores, Trajectory, Usage
 
 
@@ -44,9 +46,12 @@ class VllmScorer:
         """Load the model.
 
         Raises:
+            ConfigurationError: if vLLM does not serve a model with such a head.
             EngineError: if it cannot be loaded.
         """
         family = self._prm.family
+        if not isinstance(family, VerdictFamily):
+            require_served_head(self._prm.model)
         self._engine = await VllmEngine.start(
             self._prm.model,
             is_pooling=not isinstance(family, VerdictFamily),
@@ -57,10 +62,7 @@ class VllmScorer:
         tokenizer = load_tokenizer(self._prm.model)
         if isinstance(family, VerdictFamily):
             self._verdicts = family.verdicts(tokenizer)
-        self._question = lru_cache(maxsize=4096)(
-            partial(family.question, tokenizer, system_prompt=self._prm.system_prompt)
-        )
-        self._step = lru_cache(maxsize=65536)(partial(family.step, tokenizer))
+        self._renderer = renderer_of(family, tokenizer, system_prompt=self._prm.system_prompt)
 
     async def close(self) -> None:
         """End the engine."""
@@ -83,10 +85,8 @@ class VllmScorer:
         started = time.perf_counter()
         usage = Usage()
         num_tokens = 0
-        try:
-            solution = self._render(trajectory)
-            num_tokens = solution.positions[-1] + 1 if solution.positions else 0
 
+        async def values_of(solution: RenderedSolution) -> list[float]:
             async def compute(keys: Sequence[bytes]) -> dict[bytes, float]:
                 nonlocal usage
                 scores, spent = await self._compute(solution, keys)
@@ -94,10 +94,16 @@ class VllmScorer:
                 return scores
 
             if self._options.reuse_prefixes:
-                values = await self._scores.get(solution.keys, compute)
-            else:
-                values = list((await compute(solution.keys)).values())
-            scores = StepScores(values=tuple(values))
+                return await self._scores.get(solution.keys, compute)
+            return list((await compute(solution.keys)).values())
+
+        try:
+            solutions = self._render(trajectory)
+            num_tokens = sum(
+                solution.positions[-1] + 1 for solution in solutions if solution.positions
+            )
+            values = await gather_all(map(values_of, solutions))
+            scores = StepScores(values=tuple(chain.from_iterable(values)))
         except (ContextLengthError, EmptyStepError, ScoringError) as error:
             scores = Failure.of(error)
         # What another request computed, now or earlier, is as cached as what vLLM remembers.
@@ -118,16 +124,14 @@ class VllmScorer:
         self._scores.clear()
         await self._engine.reset_cache()
 
-    def _render(self, trajectory: Trajectory) -> RenderedSolution:
-        solution = render(
-            self._question(trajectory.problem.prompt),
-            [self._step(step.text) for step in trajectory.steps],
+    def _render(self, trajectory: Trajectory) -> tuple[RenderedSolution, ...]:
+        solutions = self._renderer(
+            trajectory.problem.prompt, [step.text for step in trajectory.steps]
         )
-        if len(solution.token_ids) > self._engine.max_model_len:
-            raise ContextLengthError(
-                len(solution.token_ids), self._engine.max_model_len, "solution to be scored"
-            )
-        return solution
+        longest = max((len(solution.token_ids) for solution in solutions), default=0)
+        if longest > self._engine.max_model_len:
+            raise ContextLengthError(longest, self._engine.max_model_len, "solution to be scored")
+        return solutions
 
     async def _compute(
         self, solution: RenderedSolution, keys: Sequence[bytes]
@@ -170,11 +174,10 @@ class VllmScorer:
         scores: dict[bytes, float] = {}
         usage = Usage()
         for key, prompt, answer in zip(positions, prompts, answers, strict=True):
-            highest = max(answer.values)
-            if not math.isfinite(highest):
+            row = probabilities(answer.values)
+            if not all(map(math.isfinite, row)):
                 raise ScoringError(f"vLLM gave the log probabilities {answer.values}")
-            odds = [math.exp(value - highest) for value in answer.values]
-            scores[key] = self._prm.family.score([value / sum(odds) for value in odds])
+            scores[key] = self._prm.family.score(row)
             usage += Usage(
                 prompt_tokens=len(prompt),
                 cached_tokens=answer.num_cached_tokens,
@@ -192,7 +195,7 @@ class VllmScorer:
         if not is_whole or first > min(positions.values()):
             return None
         return {
-            key: self._prm.family.score(pooled.rows[position - first])
+            key: self._prm.family.score(probabilities(pooled.rows[position - first]))
             for key, position in positions.items()
         }
 

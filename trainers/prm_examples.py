@@ -18,7 +18,7 @@ from prm_search.data.loaded import SetAside
 from prm_search.data.stepwise import StepwiseRow
 from prm_search.errors import DataError, EmptyStepError
 from prm_search.prms.family import PrmFamily
-from prm_search.prms.rendering import render
+from prm_search.prms.rendering import renderer_of
 from trainers.packing import Example
 from trainers.prm_settings import LabelFiles, Loss
 
@@ -87,10 +87,8 @@ def encode(
     Raises:
         EmptyStepError: if a step has no content.
     """
-    solution = render(
-        family.question(tokenizer, row.prompt, system_prompt),
-        [family.step(tokenizer, step) for step in row.steps],
-    )
+    render = renderer_of(family, tokenizer, system_prompt=system_prompt)
+    (solution,) = render(row.prompt, row.steps)
     return Example(token_ids=solution.token_ids, positions=solution.positions)
 
 

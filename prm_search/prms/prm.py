@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from prm_search.model_settings import check_model
-from prm_search.prms.family import PrmFamily
+from prm_search.prms.family import AnswerFamily, PrmFamily
 from prm_search.prms.tagged_head import TaggedHead
 
 
@@ -15,7 +15,7 @@ class Prm:
 
     model: str
     """A folder, or a name on the Hugging Face Hub."""
-    family: PrmFamily = field(default_factory=TaggedHead)
+    family: PrmFamily | AnswerFamily = field(default_factory=TaggedHead)
     """How it reads steps and says how good they are."""
     system_prompt: str | None = None
     """None leaves the system prompt to the chat template."""

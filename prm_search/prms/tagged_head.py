@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prm_search.errors import ConfigurationError, EmptyStepError
+from prm_search.prms.checks import one_token, require_outputs, step_content
 from prm_search.tokens import Tokenizer, question_tokens, text_tokens
 
 
@@ -25,15 +25,12 @@ class TaggedHead:
         """Token ids up to where the first step begins."""
         return question_tokens(tokenizer, problem, system_prompt=system_prompt)
 
-    def step(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    def step(self, tokenizer: Tokenizer, text: str, *, is_first: bool) -> tuple[int, ...]:
         """Token ids of a step and its tag."""
-        if not text.strip():
-            raise EmptyStepError(f"a step without content cannot be scored: {text!r}")
-        tag = tokenizer.encode(self.step_tag, add_special_tokens=False)
-        if len(tag) != 1:
-            raise ConfigurationError(f"prm.family.step_tag: {self.step_tag!r} is not one token")
-        return (*text_tokens(tokenizer, text.strip()), *tag)
+        tag = one_token(tokenizer, self.step_tag, "prm.family.step_tag")
+        return (*text_tokens(tokenizer, step_content(text)), tag)
 
     def score(self, row: Sequence[float]) -> float:
         """P(step is correct), from [P(wrong), P(right)]."""
+        require_outputs(row, 2, self)
         return row[1]

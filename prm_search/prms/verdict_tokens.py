@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prm_search.errors import ConfigurationError, EmptyStepError
+from prm_search.errors import ConfigurationError
+from prm_search.prms.checks import one_token, refuse_system_prompt, step_content
 from prm_search.tokens import Tokenizer, question_tokens, text_tokens
 
 
@@ -38,6 +39,8 @@ class VerdictTokens:
         self, tokenizer: Tokenizer, problem: str, system_prompt: str | None
     ) -> tuple[int, ...]:
         """Token ids up to where the first step begins."""
+        if self.prompt_template is not None:
+            refuse_system_prompt(system_prompt, self)
         return question_tokens(
             tokenizer,
             problem,
@@ -45,12 +48,10 @@ class VerdictTokens:
             prompt_template=self.prompt_template,
         )
 
-    def step(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    def step(self, tokenizer: Tokenizer, text: str, *, is_first: bool) -> tuple[int, ...]:
         """Token ids of a step and its tag."""
-        if not text.strip():
-            raise EmptyStepError(f"a step without content cannot be scored: {text!r}")
         tag = tokenizer.encode(self.tag, add_special_tokens=False)
-        return (*text_tokens(tokenizer, text.strip()), *tag)
+        return (*text_tokens(tokenizer, step_content(text)), *tag)
 
     def score(self, row: Sequence[float]) -> float:
         """P(step is correct), from [P(wrong), P(right)]."""
@@ -62,11 +63,7 @@ class VerdictTokens:
         Raises:
             ConfigurationError: if one of them is not one token.
         """
-        return self._token(tokenizer, "wrong"), self._token(tokenizer, "right")
-
-    def _token(self, tokenizer: Tokenizer, name: str) -> int:
-        text: str = getattr(self, name)
-        tokens = tokenizer.encode(text, add_special_tokens=False)
-        if len(tokens) != 1:
-            raise ConfigurationError(f"family.{name}: {text!r} is not one token of the model")
-        return tokens[0]
+        return (
+            one_token(tokenizer, self.wrong, "family.wrong"),
+            one_token(tokenizer, self.right, "family.right"),
+        )

@@ -33,7 +33,7 @@ from prm_search.errors import ConfigurationError, ContextLengthError, EngineErro
 from prm_search.judging.judge import JudgeModel
 from prm_search.policy import Policy
 from prm_search.prms.prm import Prm
-from prm_search.prms.rendering import render
+from prm_search.prms.rendering import renderer_of
 from prm_search.prms.tagged_head import TaggedHead
 from prm_search.protocols import Generator, Judge, Scorer, Until
 from prm_search.types import Failure, Problem, Step, StepScores, StopReason, Trajectory
@@ -392,11 +392,8 @@ def test_rows_may_sample_in_different_ways() -> None:
 @torch.inference_mode()
 def reference_scores(tiny_prm: Path, trajectory: Trajectory) -> list[float]:
     """The PRM, written down straight."""
-    family, tokenizer = TaggedHead(), AutoTokenizer.from_pretrained(tiny_prm)
-    solution = render(
-        family.question(tokenizer, trajectory.problem.prompt, None),
-        [family.step(tokenizer, step.text) for step in trajectory.steps],
-    )
+    render = renderer_of(TaggedHead(), AutoTokenizer.from_pretrained(tiny_prm))
+    (solution,) = render(trajectory.problem.prompt, [step.text for step in trajectory.steps])
     weights = load_file(tiny_prm / "model.safetensors")
     model = AutoModelForCausalLM.from_pretrained(tiny_prm, dtype=torch.float32).model
     hidden = model(torch.tensor([solution.token_ids])).last_hidden_state[0]
@@ -474,10 +471,7 @@ async def test_checkpoints_of_token_classification_work_as_well(
     await scorer.start()
     (scores,) = (await scorer.score([prefix_of(*TEXTS)])).scores
     await scorer.close()
-    family, tokenizer = TaggedHead(), AutoTokenizer.from_pretrained(tmp_path)
-    solution = render(
-        family.question(tokenizer, PROMPT, None), [family.step(tokenizer, text) for text in TEXTS]
-    )
+    (solution,) = renderer_of(TaggedHead(), AutoTokenizer.from_pretrained(tmp_path))(PROMPT, TEXTS)
     with torch.inference_mode():
         logits = reference(torch.tensor([solution.token_ids])).logits[0]
     assert isinstance(scores, StepScores)

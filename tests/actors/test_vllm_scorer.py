@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from prm_search.errors import EngineError
 from prm_search.prms.prm import Prm
-from prm_search.prms.rendering import render
+from prm_search.prms.rendering import renderer_of
 from prm_search.types import Failure, Problem, Scoring, Step, StepScores, Trajectory
 
 torch = pytest.importorskip("torch")
@@ -41,7 +41,7 @@ async def scorer(tiny_prm: Path):
 def plain_scorer(scorer):
     """On the same engine, but computing every prefix anew."""
     plain = vllm_scorer.VllmScorer(prm=scorer._prm, options=replace(OPTIONS, reuse_prefixes=False))
-    plain._engine, plain._question, plain._step = scorer._engine, scorer._question, scorer._step
+    plain._engine, plain._renderer = scorer._engine, scorer._renderer
     return plain
 
 
@@ -59,14 +59,11 @@ def reference(tiny_prm: Path):
         }
     )
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_prm)
-    family = Prm(model="m").family
+    render = renderer_of(Prm(model="m").family, tokenizer)
 
     @torch.no_grad()
     def score(trajectory: Trajectory) -> list[float]:
-        solution = render(
-            family.question(tokenizer, trajectory.problem.prompt, None),
-            [family.step(tokenizer, step.text) for step in trajectory.steps],
-        )
+        (solution,) = render(trajectory.problem.prompt, [step.text for step in trajectory.steps])
         hidden = backbone(torch.tensor([solution.token_ids])).last_hidden_state[0]
         hidden = torch.relu(hidden @ weights["score.0.weight"].T + weights["score.0.bias"])
         rows = (hidden @ weights["score.2.weight"].T + weights["score.2.bias"]).softmax(-1)
@@ -91,6 +88,11 @@ def write_problem(rng: random.Random) -> Problem:
 def write_trajectory(rng: random.Random, num_steps: int) -> Trajectory:
     steps = tuple(write_step(rng) for _ in range(num_steps))
     return Trajectory(problem=write_problem(rng), steps=steps)
+
+
+def num_tokens(scorer, trajectory: Trajectory) -> int:
+    (solution,) = scorer._render(trajectory)
+    return len(solution.token_ids)
 
 
 def values(scoring: Scoring) -> list[list[float]]:
@@ -139,7 +141,7 @@ async def test_a_search_computes_hardly_more_than_its_new_tokens(scorer, plain_s
     beams = [[Trajectory(problem=write_problem(rng))] for _ in range(8)]
     num_scored_steps = num_new_tokens = computed = recomputed = 0
     for beam in beams:
-        num_new_tokens += len(scorer._question(beam[0].problem.prompt))
+        num_new_tokens += len(scorer._renderer.question(beam[0].problem.prompt))
     for _ in range(5):
         children = [[rng.choice(beam).extend(write_step(rng)) for _ in range(16)] for beam in beams]
         scorings = await asyncio.gather(*map(scorer.score, children))
@@ -147,8 +149,10 @@ async def test_a_search_computes_hardly_more_than_its_new_tokens(scorer, plain_s
         for group in children:
             steps = {(child.text, child.steps[-1].text): child.steps[-1] for child in group}
             num_scored_steps += len(steps)
-            num_new_tokens += sum(len(scorer._step(step.text)) for step in steps.values())
-            recomputed += sum(len(scorer._render(child).token_ids) for child in group)
+            num_new_tokens += sum(
+                len(scorer._renderer.step(step.text, is_first=False)) for step in steps.values()
+            )
+            recomputed += sum(num_tokens(scorer, child) for child in group)
         beams = [rng.sample(group, 4) for group in children]
 
     limit = num_new_tokens + BLOCK_SIZE / 2 * num_scored_steps
@@ -166,10 +170,10 @@ async def test_whole_solutions_of_one_problem_share_their_question(scorer):
     ]
     usage = (await scorer.score(solutions)).usage
 
-    num_question = len(scorer._question(problem.prompt))
-    num_tokens = [len(scorer._render(solution).token_ids) for solution in solutions]
-    assert usage.scored_tokens <= sum(num_tokens) - 7 * (num_question - BLOCK_SIZE)
-    assert usage.prompt_tokens == sum(num_tokens)
+    num_question = len(scorer._renderer.question(problem.prompt))
+    num_all = sum(num_tokens(scorer, solution) for solution in solutions)
+    assert usage.scored_tokens <= num_all - 7 * (num_question - BLOCK_SIZE)
+    assert usage.prompt_tokens == num_all
     assert usage.scored_tokens == usage.prompt_tokens - usage.cached_tokens
 
 
@@ -209,7 +213,7 @@ async def test_a_forgotten_score_of_a_cached_prefix_is_computed_again(scorer, re
 
     assert scorer.num_recomputed == before + 1
     assert values(again) == [pytest.approx(reference(trajectory), abs=1e-4)]
-    assert again.usage.scored_tokens > len(scorer._render(trajectory).token_ids)
+    assert again.usage.scored_tokens > num_tokens(scorer, trajectory)
 
 
 async def test_nan_is_a_failure_and_spoils_nothing_else(scorer, reference):
@@ -248,12 +252,12 @@ async def test_what_cannot_be_scored_is_a_failure_in_its_place(scorer):
 async def test_a_solution_that_just_fits_is_scored(scorer):
     rng = random.Random(8)
     trajectory = write_trajectory(rng, 1)
-    room = scorer._engine.max_model_len - len(scorer._render(trajectory).token_ids)
+    room = scorer._engine.max_model_len - num_tokens(scorer, trajectory)
     # "%" is a token of its own, and is never merged.
     text = trajectory.steps[0].text.strip() + "%9" * (room // 2) + "%" * (room % 2)
     fitting = replace(trajectory, steps=(Step(text=text),))
 
-    assert len(scorer._render(fitting).token_ids) == scorer._engine.max_model_len
+    assert num_tokens(scorer, fitting) == scorer._engine.max_model_len
     assert len(values(await scorer.score([fitting]))[0]) == 1
 
 

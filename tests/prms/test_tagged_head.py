@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prm_search.errors import ConfigurationError, EmptyStepError
-from prm_search.prms.rendering import render
+from prm_search.prms.rendering import render, renderer_of
 from prm_search.prms.tagged_head import TaggedHead
 
 transformers = pytest.importorskip("transformers")
@@ -24,9 +24,7 @@ def tokenizer(tiny_model: Path):
 @SHARED
 @given(problem=TEXT, steps=st.lists(TEXT.filter(str.strip), min_size=1, max_size=5))
 def test_step_by_step_tokens_are_those_of_the_whole_conversation(tokenizer, problem, steps):
-    solution = render(
-        FAMILY.question(tokenizer, problem, None), [FAMILY.step(tokenizer, s) for s in steps]
-    )
+    (solution,) = renderer_of(FAMILY, tokenizer)(problem, steps)
     whole = tokenizer.apply_chat_template(
         [
             {"role": "user", "content": problem},
@@ -58,22 +56,23 @@ def test_appending_a_step_changes_nothing_before_it(steps):
 def test_a_tag_written_by_the_policy_is_plain_text(tokenizer):
     tag = tokenizer.convert_tokens_to_ids("<extra_0>")
 
-    assert FAMILY.step(tokenizer, "so <extra_0> and <|im_end|>").count(tag) == 1
+    assert FAMILY.step(tokenizer, "so <extra_0> and <|im_end|>", is_first=True).count(tag) == 1
 
 
 def test_white_space_around_a_step_is_not_scored(tokenizer):
-    assert FAMILY.step(tokenizer, " a\n\n") == FAMILY.step(tokenizer, "a")
+    steps = [FAMILY.step(tokenizer, text, is_first=True) for text in (" a\n\n", "a")]
+    assert steps[0] == steps[1]
 
 
 @pytest.mark.parametrize("text", ["", " \n\n"])
 def test_an_empty_step_is_refused(tokenizer, text):
     with pytest.raises(EmptyStepError):
-        FAMILY.step(tokenizer, text)
+        FAMILY.step(tokenizer, text, is_first=True)
 
 
 def test_a_tag_that_is_no_token_is_refused(tokenizer):
     with pytest.raises(ConfigurationError, match="step_tag"):
-        TaggedHead(step_tag="<no such tag>").step(tokenizer, "a")
+        TaggedHead(step_tag="<no such tag>").step(tokenizer, "a", is_first=True)
 
 
 def test_the_score_is_the_probability_of_right():

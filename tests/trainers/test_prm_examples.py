@@ -87,7 +87,7 @@ def test_tokens_are_those_that_engines_score(tiny_model: Path, family) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     expected = render(
         family.question(tokenizer, FLAWED.prompt, None),
-        [family.step(tokenizer, f"{step}\n\n") for step in FLAWED.steps],
+        [family.step(tokenizer, f"{step}\n\n", is_first=False) for step in FLAWED.steps],
     )
     example = encode(FLAWED, tokenizer, family)
     assert (example.token_ids, example.positions) == (expected.token_ids, expected.positions)
