@@ -103,6 +103,8 @@ class Cut:
 
     best: int | None
     """Index of the candidate; None if no solution had ended, or none could be chosen."""
+    num_ended: int
+    """Solutions among which it was chosen."""
     spent: Spending
     is_cut: bool
     """Whether it ended before its own end."""
@@ -187,7 +189,7 @@ class Course:
         if best is None:
             best = self._choose(ended, groups, scores)
         spent = sum((self.rounds[place].cost for place in begun), Spending())
-        return Cut(best=best, spent=spent, is_cut=is_cut)
+        return Cut(best=best, num_ended=len(ended), spent=spent, is_cut=is_cut)
 
     def _choose(
         self, pool: Sequence[int], groups: Sequence[int | None], scores: Sequence[float | None]

@@ -53,10 +53,8 @@ def write_manifest(
     Returns:
         The 0-based number of the session: 0 for a new run, above for a resumed one.
     """
-    path = directory / MANIFEST
-    sessions: list[object] = []
-    if path.exists():
-        sessions = json.loads(path.read_text())["sessions"]
+    recorded = load_manifest(directory)
+    sessions = cast("list[object]", recorded.get("sessions", []))
     session = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
@@ -64,12 +62,24 @@ def write_manifest(
         "versions": versions(),
     }
     manifest = {
+        **recorded,
         "config_hash": config_hash(config),
         "seed": seed,
         "sessions": [*sessions, session],
     }
-    _write_whole(path, json.dumps(manifest, indent=2) + "\n")
+    _write_manifest(directory, manifest)
     return len(sessions)
+
+
+def load_manifest(directory: Path) -> Mapping[str, object]:
+    """What `manifest.json` says; nothing if there is none."""
+    path = directory / MANIFEST
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write_parameters(directory: Path, parameters: Mapping[str, int | None]) -> None:
+    """Note in `manifest.json` how many parameters the model of each role has, where known."""
+    _write_manifest(directory, {**load_manifest(directory), "parameters": dict(parameters)})
 
 
 def config_hash(config: Mapping[str, object]) -> str:
@@ -128,6 +138,10 @@ def _leaves(node: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str,
             yield from _leaves(cast("Mapping[str, object]", value), f"{name}.")
         else:
             yield name, value
+
+
+def _write_manifest(directory: Path, manifest: Mapping[str, object]) -> None:
+    _write_whole(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def _write_whole(path: Path, text: str) -> None:

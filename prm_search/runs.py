@@ -15,6 +15,7 @@ from prm_search.controller import run_search
 from prm_search.grading import MathGrader
 from prm_search.interrupt import StopOnInterrupt
 from prm_search.job import SearchJob
+from prm_search.model_size import num_parameters
 from prm_search.progress import ProgressDisplay, display_for
 from prm_search.protocols import Generator, Scorer
 from prm_search.run_session import run_session, running_engines
@@ -41,7 +42,7 @@ async def run_job(
     display = display_for(console)
 
     async def search(store: RunStore) -> int:
-        return await _run_methods(job, loaded.problems, store, display)
+        return await _run_methods(job, loaded.problems, store, display, config)
 
     return await run_session(
         Path(job.run_dir),
@@ -61,7 +62,11 @@ async def run_job(
 
 
 async def _run_methods(
-    job: SearchJob, problems: tuple[Problem, ...], store: RunStore, display: ProgressDisplay
+    job: SearchJob,
+    problems: tuple[Problem, ...],
+    store: RunStore,
+    display: ProgressDisplay,
+    config: Mapping[str, object],
 ) -> int:
     """Run the methods one after another, so that the wall time of each means something.
 
@@ -76,6 +81,8 @@ async def _run_methods(
     num_failed = 0
     try:
         async with running_engines(job.cluster, factories, display) as engines:
+            # Only now is a model of the Hub sure to be on this machine.
+            store.write_parameters({role: num_parameters(_model(config, role)) for role in engines})
             generator = cast("Generator", engines[Role.POLICY])
             scorer = cast("Scorer | None", engines.get(Role.PRM))
             with StopOnInterrupt(stop, display):
@@ -103,3 +110,11 @@ async def _run_methods(
     finally:
         grader.close()
     return num_failed
+
+
+def _model(config: Mapping[str, object], role: Role) -> str:
+    """The model of a role; "" if the configuration names none."""
+    part = config.get(role)
+    if not isinstance(part, Mapping):
+        return ""
+    return str(cast("Mapping[str, object]", part).get("model", ""))

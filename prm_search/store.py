@@ -27,7 +27,13 @@ from types import TracebackType
 from typing import NamedTuple, Self, TypeAlias, cast
 
 from prm_search.errors import StoreError
-from prm_search.manifest import differences, load_config, write_config, write_manifest
+from prm_search.manifest import (
+    differences,
+    load_config,
+    write_config,
+    write_manifest,
+    write_parameters,
+)
 
 Record: TypeAlias = Mapping[str, object]
 
@@ -163,6 +169,11 @@ class RunStore:
     def append_metrics(self, row: Record) -> None:
         """Add a line to `metrics.jsonl`."""
         self._append_to(METRICS, [row])
+
+    def write_parameters(self, parameters: Mapping[str, int | None]) -> None:
+        """Note in the manifest how many parameters the model of each role has, where known."""
+        with _clear_errors(self.directory):
+            write_parameters(self.directory, parameters)
 
     def write_set_aside(self, rows: Iterable[Record]) -> None:
         """Write the rows of the data that could not be used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from prm_search.statistics import (
     majority_at_k,
     paired_difference,
     pass_at_k,
+    sign_flip_p_value,
     wilson,
 )
 
@@ -177,3 +179,34 @@ def test_majority_grows_when_most_samples_are_right():
 def test_majority_refuses_a_size_beyond_the_pool():
     with pytest.raises(ValueError, match="k must be"):
         majority_at_k([1, 2], 1, [3])
+
+
+def outcomes(*rights: int, seed: int = 0) -> dict[tuple[str, int], bool]:
+    return {(f"p{number}", seed): bool(right) for number, right in enumerate(rights)}
+
+
+def test_the_sign_flip_test_with_one_seed_is_the_exact_test_of_mcnemar() -> None:
+    first = outcomes(*[1] * 9, *[0] * 2, *[1] * 20, *[0] * 5)
+    second = outcomes(*[0] * 9, *[1] * 2, *[1] * 20, *[0] * 5)
+    tail = sum(math.comb(11, count) for count in range(3)) / 2**11
+    assert sign_flip_p_value(first, second) == pytest.approx(2 * tail)
+    assert sign_flip_p_value(second, first) == pytest.approx(2 * tail)
+
+
+def test_seeds_of_a_problem_count_as_one_difference() -> None:
+    better = {("p", seed): True for seed in range(30)}
+    worse = dict.fromkeys(better, False)
+    assert sign_flip_p_value(better, worse) == 1.0  # one problem shows nothing
+    first = {**outcomes(1, 1, 0), **outcomes(1, 0, 0, seed=1)}
+    second = {**outcomes(0, 0, 0), **outcomes(0, 0, 1, seed=1)}
+    # differences of 2, 1 and -1: their sum is at least 2 either way for 6 of 8 signs
+    assert sign_flip_p_value(first, second) == pytest.approx(6 / 8)
+    assert sign_flip_p_value(first, first) == 1.0
+
+
+def test_problems_with_fewer_seeds_weigh_the_same() -> None:
+    first = {("a", 0): True, ("a", 1): True, ("b", 0): True}
+    second = dict.fromkeys(first, False)
+    assert sign_flip_p_value(first, second) == pytest.approx(2 / 4)
+    with pytest.raises(ValueError, match="in common"):
+        sign_flip_p_value({("a", 0): True}, {("b", 0): True})
