@@ -121,5 +121,6 @@ POOLED_ENGINES: dict[Role, type[PooledEngine]] = {
     Role.COMPLETER: PooledGenerator,
     Role.PRM: PooledScorer,
     Role.JUDGE: PooledJudge,
+    Role.TEACHER: PooledGenerator,
     Role.CONTROLLER: PooledLabeler,
 }

@@ -49,6 +49,8 @@ class RayCluster:
     """Replicas of the PRM."""
     judge: Placement = field(default_factory=Placement)
     """Replicas of the judge."""
+    teacher: Placement = field(default_factory=Placement)
+    """Replicas of the model whose analyses an R-PRM learns from."""
     controller: Placement = field(default_factory=lambda: Placement(num_cpus=0.0))
     """Processes that label problems. They mostly wait for the engines, which all of them share;
     several are of use where one cannot keep many engines busy."""

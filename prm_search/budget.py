@@ -23,6 +23,8 @@ class Role(StrEnum):
     """Completes prefixes in order to label them."""
     PRM = "prm"
     JUDGE = "judge"
+    TEACHER = "teacher"
+    """Writes analyses of steps for an R-PRM to learn from."""
     GRADER = "grader"
     CONTROLLER = "controller"
     """Labels problems with the help of the others; spends nothing itself."""

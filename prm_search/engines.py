@@ -77,3 +77,6 @@ class Engines:
     itself does, or nothing needs it."""
     judge: Callable[[], Engine] | None = None
     """Makes a judge engine. Left out if no annotator needs one."""
+    teacher: Callable[[], Engine] | None = None
+    """Makes an engine of the model whose analyses an R-PRM learns from. Left out if nothing needs
+    it."""
