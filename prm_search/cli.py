@@ -39,6 +39,7 @@ from prm_search.mistakes import explain, refuse_empty_groups
 from prm_search.run_session import FAILED, INTERRUPTED, OK
 from prm_search.runs import run_job
 from prm_search.serving.command import SERVE_REWARD, serve_with
+from prm_search.studies.command import QUICK, STUDY, study_with
 from prm_search.training import TRAIN_PRM, training_job
 
 USAGE = 2
@@ -102,6 +103,12 @@ def train_prm(arguments: Sequence[str]) -> int:
     return _run_with_hydra(TRAIN_PRM, arguments, _train)
 
 
+def study(arguments: Sequence[str]) -> int:
+    """Run a study: `prm-search study`."""
+    quick = ["quick=true" if item == QUICK else item for item in arguments]
+    return _run_with_hydra(STUDY, quick, _study)
+
+
 def serve_reward(arguments: Sequence[str]) -> int:
     """Serve rewards: `prm-search serve-reward`."""
     return _run_with_hydra(SERVE_REWARD, arguments, _serve)
@@ -128,6 +135,7 @@ COMMANDS: Mapping[str, Command] = {
         summary="convert labeled solutions between formats", run=convert_command.run
     ),
     "train-prm": Command(summary=TRAIN_PRM.summary, run=train_prm),
+    "study": Command(summary=STUDY.summary, run=study),
     "serve-reward": Command(summary=SERVE_REWARD.summary, run=serve_reward),
     "report": Command(summary="print the table of a run and write its report.html", run=report),
 }
@@ -258,6 +266,10 @@ def _evaluate(config: DictConfig, command: str) -> int:
 
 def _train(config: DictConfig, command: str) -> int:
     return training_job(config).run(config=plain_config(config), command=command)
+
+
+def _study(config: DictConfig, command: str) -> int:
+    return study_with(config, command, _console())
 
 
 def _serve(config: DictConfig, command: str) -> int:

@@ -14,6 +14,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("sandbox_model", sandbox_model, replace=True)
     OmegaConf.register_new_resolver("gpus_per_engine", gpus_per_engine, replace=True)
     OmegaConf.register_new_resolver("memory_share", memory_share, replace=True)
+    OmegaConf.register_new_resolver("if_else", if_else, replace=True)
 
 
 def sandbox_model(name: str) -> str:
@@ -30,6 +31,11 @@ def gpus_per_engine(num_engines: int) -> float:
 def memory_share(num_gpus: float) -> float:
     """The share of a GPU's memory that an engine may take, if it has so many GPUs to itself."""
     return 0.9 * num_gpus if 0 < num_gpus < 1 else 0.9
+
+
+def if_else(condition: bool, first: object, second: object) -> object:
+    """The first value if the condition holds, else the second."""
+    return first if condition else second
 
 
 def count_gpus() -> int:

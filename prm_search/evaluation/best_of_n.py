@@ -140,12 +140,18 @@ def best_of_n_report(
     def estimate(values: Sequence[float]) -> Estimate:
         return bootstrap(values, seed=seed, num_resamples=num_resamples)
 
+    # How many samples a vote gets for the tokens of a choice by scores among k.
+    paid = {
+        k: int(k * (policy + critic) / policy + 1e-9) if policy else num_samples + 1 for k in sizes
+    }
+    voted = sorted({*sizes, *(size for size in paid.values() if size <= num_samples)})
+    votes = dict(zip(voted, zip(*majorities(voted), strict=True), strict=True))
     by_method: dict[str, list[list[float]]] = {
         PASS: [
             [pass_at_k(len(pool), sum(_right(pool)), k) for k in sizes]
             for pool in (pools[name] for name in order)
         ],
-        MAJORITY: majorities(sizes),
+        MAJORITY: [[votes[k][place] for k in sizes] for place in range(len(order))],
     }
     by_method |= _by_scores([pools[name] for name in order], sizes)
     points: list[Point] = []
@@ -154,12 +160,13 @@ def best_of_n_report(
         for place, k in enumerate(sizes):
             values = [row[place] for row in table]
             tokens = k * (policy + critic * is_scored)
-            paid = int(tokens / policy + 1e-9) if policy else num_samples + 1
             equal = None
-            if is_scored and paid <= num_samples:
-                votes = [row[0] for row in majorities([paid])]
-                gaps = [first - second for first, second in zip(values, votes, strict=True)]
-                equal = EqualTokens(k=paid, majority=estimate(votes), difference=estimate(gaps))
+            if is_scored and paid[k] <= num_samples:
+                against = votes[paid[k]]
+                gaps = [first - second for first, second in zip(values, against, strict=True)]
+                equal = EqualTokens(
+                    k=paid[k], majority=estimate(against), difference=estimate(gaps)
+                )
             points.append(
                 Point(
                     method=method,

@@ -1,0 +1,1 @@
+"""Studies: several trainings and evaluations that answer a question together, as one command."""
