@@ -22,6 +22,8 @@ class Sampling:
     stop: str | None = None
     """Text that ends the sample, and belongs to it."""
     logprobs: bool = False
+    watch: tuple[int, ...] = ()
+    """Tokens whose log probability is wanted at every position, whatever is drawn there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +37,9 @@ class Completion:
     num_prompt_tokens: int
     num_cached_tokens: int
     """Prompt tokens that were not computed again."""
+    watched: tuple[tuple[float, ...], ...] = ()
+    """[num_tokens, num_watched] natural-log probabilities, before temperature and top_p; or
+    empty if not asked for."""
 
 
 class CompletionEngine(Protocol):

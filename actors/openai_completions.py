@@ -8,7 +8,7 @@ from openai.types import CompletionChoice
 from actors.completion import Completion, Sampling
 from actors.openai_client import OpenAIClient
 from actors.openai_options import OpenAIOptions
-from prm_search.errors import ContextLengthError, EngineError
+from prm_search.errors import ConfigurationError, ContextLengthError, EngineError
 from prm_search.types import StopReason
 
 UNCHANGED = {"repetition_penalty": 1.0, "min_p": 0.0}
@@ -48,9 +48,15 @@ class OpenAICompletions:
         """Draw one sample.
 
         Raises:
+            ConfigurationError: if tokens are to be watched, which servers cannot.
             ContextLengthError: if the prompt leaves no room for a token.
             EngineError: if the server failed, or does not return token ids.
         """
+        if sampling.watch:
+            raise ConfigurationError(
+                "an OpenAI-compatible server does not give the log probabilities of chosen "
+                "tokens; run this model with vllm or transformers"
+            )
         max_tokens = sampling.max_tokens
         if self._max_model_len is not None:
             if len(prompt) >= self._max_model_len:

@@ -45,6 +45,7 @@ class _Row:
     draws: random.Random
     token_ids: list[int] = field(default_factory=list[int])
     logprobs: list[float] = field(default_factory=list[float])
+    watched: list[tuple[float, ...]] = field(default_factory=list[tuple[float, ...]])
 
     @property
     def sampling(self) -> Sampling:
@@ -58,6 +59,7 @@ class _Row:
                 stop_reason=stop_reason,
                 num_prompt_tokens=len(self.job.request.prompt),
                 num_cached_tokens=self.num_cached_tokens,
+                watched=tuple(self.watched),
             )
         )
 
@@ -110,11 +112,15 @@ class Decoder:
         tokens = draw_tokens(
             logits, [row.sampling for row in rows], [row.draws.random() for row in rows]
         )
-        logprobs = logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0].tolist()
-        for row, token, logprob in zip(rows, tokens.tolist(), logprobs, strict=True):
+        drawn = tokens.tolist()
+        wanted = [(token, *row.sampling.watch) for row, token in zip(rows, drawn, strict=True)]
+        logprobs = _gather(logits.log_softmax(-1), wanted)
+        for row, token, (logprob, *watched) in zip(rows, drawn, logprobs, strict=True):
             row.token_ids.append(token)
             if row.sampling.logprobs:
                 row.logprobs.append(logprob)
+            if row.sampling.watch:
+                row.watched.append(tuple(watched))
             if token in self._end_tokens:
                 row.finish(StopReason.END)
             elif self._ends_with_stop(row):
@@ -168,6 +174,14 @@ def _pad_left(prompts: Sequence[tuple[int, ...]], device: torch.device) -> tuple
     ids = [[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
     mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def _gather(values: Tensor, wanted: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The values in some columns of each row, which may be more in one row than in another."""
+    width = max(map(len, wanted))
+    columns = [[*indices, *[0] * (width - len(indices))] for indices in wanted]
+    gathered = values.gather(-1, torch.tensor(columns, device=values.device)).tolist()
+    return [row[: len(indices)] for row, indices in zip(gathered, wanted, strict=True)]
 
 
 def _select(

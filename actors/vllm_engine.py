@@ -140,7 +140,8 @@ class VllmEngine:
         sample = output.outputs[0]
         return Completion(
             token_ids=tuple(sample.token_ids),
-            logprobs=_sampled_logprobs(sample.logprobs),
+            logprobs=_sampled_logprobs(sample.logprobs) if sampling.logprobs else (),
+            watched=_watched_logprobs(sample.logprobs, len(sampling.watch)),
             stop_reason=self._stop_reason(sample.finish_reason, sample.stop_reason),
             num_prompt_tokens=len(prompt),
             num_cached_tokens=output.num_cached_tokens or 0,
@@ -317,7 +318,8 @@ def _sampling_parameters(sampling: Sampling, max_tokens: int) -> SamplingParams:
             stop=sampling.stop,
             include_stop_str_in_output=True,
             detokenize=sampling.stop is not None,
-            logprobs=0 if sampling.logprobs else None,
+            logprobs=len(sampling.watch) if sampling.logprobs or sampling.watch else None,
+            logprob_token_ids=list(sampling.watch) or None,
             flat_logprobs=True,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
@@ -330,3 +332,14 @@ def _sampled_logprobs(logprobs: SampleLogprobs | None) -> tuple[float, ...]:
         return ()
     # The first entry of each position is the token that was drawn.
     return tuple(logprobs.logprobs[start] for start in logprobs.start_indices)
+
+
+def _watched_logprobs(
+    logprobs: SampleLogprobs | None, num_watched: int
+) -> tuple[tuple[float, ...], ...]:
+    if not num_watched or not isinstance(logprobs, FlatLogprobs):
+        return ()
+    return tuple(
+        tuple(logprobs.logprobs[start + 1 : start + 1 + num_watched])
+        for start in logprobs.start_indices
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from hydra.utils import get_class
+from hydra.utils import get_object
 
 from prm_search.budget import Role
 from prm_search.errors import EngineError
@@ -49,7 +49,7 @@ class EngineFactory:
     """Makes an engine, and imports what it needs only then, in the process where it runs."""
 
     target: str
-    """Dotted name of the class."""
+    """Dotted name of the class, or of a function that chooses one."""
     arguments: Mapping[str, object]
 
     def __call__(self) -> Engine:
@@ -59,7 +59,7 @@ class EngineFactory:
             EngineError: if what it needs is not installed.
         """
         try:
-            return cast("Engine", get_class(self.target)(**self.arguments))
+            return cast("Engine", get_object(self.target)(**self.arguments))
         except ImportError as error:
             raise EngineError(f"{self.target} cannot be imported: {error}") from error
 
