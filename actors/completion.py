@@ -62,6 +62,14 @@ class CompletionEngine(Protocol):
         """
         ...
 
+    async def load_weights(self, folder: str) -> None:
+        """Replace the weights by those in a folder, and forget all prefixes.
+
+        Raises:
+            EngineError: if they cannot be loaded.
+        """
+        ...
+
     async def close(self) -> None:
         """End the engine."""
         ...

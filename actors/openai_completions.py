@@ -121,6 +121,17 @@ class OpenAICompletions:
     async def reset_cache(self) -> None:
         """Nothing: the cache is the server's, and what it saves is in the account."""
 
+    async def load_weights(self, folder: str) -> None:
+        """Not possible.
+
+        Raises:
+            EngineError: always.
+        """
+        raise EngineError(
+            f"the weights of {self._client.model!r} are its server's and cannot be replaced; run "
+            "the policy here, with engine=vllm"
+        )
+
     async def close(self) -> None:
         """Close the connections. The server goes on."""
         await self._client.close()

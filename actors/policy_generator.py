@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 
 from actors.completion import Completion, CompletionEngine, Sampling, shared_prompt_usage
 from actors.prompting import decode_pieces, load_tokenizer, prefix_tokens
+from actors.weight_gate import WeightGate
 from prm_search.concurrency import gather_all
 from prm_search.policy import Policy
 from prm_search.protocols import Until
@@ -23,6 +24,7 @@ class PolicyGenerator(ABC):
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self._weights = WeightGate()
 
     async def start(self) -> None:
         """Load the model.
@@ -48,6 +50,24 @@ class PolicyGenerator(ABC):
     async def reset_cache(self) -> None:
         """Forget all prefixes; see `actors.engine.Engine`."""
         await self._engine.reset_cache()
+
+    async def update_weights(self, folder: str, version: int) -> None:
+        """Put other weights in the place of the model's, and forget what the old ones computed.
+
+        Requests in progress are finished first, and later ones wait, so that each sample comes
+        from one set of weights. Nothing happens if the engine has this version already.
+
+        Args:
+            folder: with a model of the same kind as safetensors, where the engine runs.
+            version: of these weights; every generation names the version that it came from.
+
+        Raises:
+            EngineError: if they cannot be loaded. The engine must not be used further then.
+        """
+        async with self._weights.changing():
+            if self._weights.version != version:
+                await self._engine.load_weights(folder)
+                self._weights.version = version
 
     async def close(self) -> None:
         """End the engine."""
@@ -75,6 +95,18 @@ class PolicyGenerator(ABC):
         """
         if prefix.is_finished:
             raise ValueError(f"the trajectory of problem {prefix.problem.id!r} has ended")
+        async with self._weights.using() as version:
+            generation = await self._generate(prefix, num_samples, until, seed, temperature)
+        return replace(generation, policy_version=version)
+
+    async def _generate(
+        self,
+        prefix: Trajectory,
+        num_samples: int,
+        until: Until,
+        seed: int,
+        temperature: float | None,
+    ) -> Generation:
         started = time.perf_counter()
         policy = self._policy
         steps = prefix_tokens(self._tokenizer, prefix)

@@ -65,6 +65,14 @@ class PooledGenerator(_PooledEngine):
             temperature=temperature,
         )
 
+    async def update_weights(self, folder: str, version: int) -> None:
+        """Give all replicas that run other weights; see `actors.policy_generator`.
+
+        A replica that is down comes back with those that it started with: its generations say
+        so by their version.
+        """
+        await self._pool.broadcast("update_weights", folder, version)
+
 
 class PooledScorer(_PooledEngine):
     """PRMs that share the requests."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from actors.batch_thread import BatchThread
 from actors.completion import Completion, Sampling
 from actors.prompting import load_tokenizer
 from actors.transformers_decoding import Decoder, SampleRequest
-from actors.transformers_model import context_length, load_model
+from actors.transformers_model import context_length, load_model, replace_weights
 from actors.transformers_options import TransformersOptions
 from prm_search.errors import ContextLengthError
 
@@ -20,8 +20,14 @@ class TransformersCompletions:
     """A running engine. Samples that are asked for at the same time are computed together."""
 
     def __init__(
-        self, decoder: Decoder, *, max_model_len: int, options: TransformersOptions
+        self,
+        model: PreTrainedModel,
+        decoder: Decoder,
+        *,
+        max_model_len: int,
+        options: TransformersOptions,
     ) -> None:
+        self._model = model
         self._thread: BatchThread[SampleRequest, Completion] = BatchThread(decoder.run, options)
         self.max_model_len = max_model_len
         """Context, in tokens."""
@@ -50,6 +56,7 @@ class TransformersCompletions:
             load_model, AutoModelForCausalLM, model, dtype=dtype, options=options
         )
         return cls(
+            loaded,
             Decoder(loaded, load_tokenizer(model)),
             max_model_len=context_length(loaded, max_model_len),
             options=options,
@@ -72,6 +79,14 @@ class TransformersCompletions:
 
     async def reset_cache(self) -> None:
         """Nothing: each batch begins without a cache."""
+
+    async def load_weights(self, folder: str) -> None:
+        """Replace the weights by those in a folder.
+
+        Raises:
+            EngineError: if they cannot be loaded.
+        """
+        await asyncio.to_thread(replace_weights, self._model, folder)
 
     async def close(self) -> None:
         """End the thread that computes."""

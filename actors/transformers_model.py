@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from actors.transformers_options import TransformersOptions
@@ -63,6 +65,23 @@ def load_model(
     except (OSError, ValueError, RuntimeError) as error:
         raise EngineError(f"cannot load model {model!r}: {error}") from error
     return loaded.to(device).eval()
+
+
+def replace_weights(model: PreTrainedModel, folder: str) -> None:
+    """Put the weights in a folder in the place of a model's.
+
+    Raises:
+        EngineError: if they are not those of such a model.
+    """
+    try:
+        files = sorted(Path(folder).glob("*.safetensors"))
+        weights = {name: value for path in files for name, value in load_file(path).items()}
+        missing, unknown = model.load_state_dict(weights, strict=False)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise EngineError(f"cannot load the weights at {folder}: {error}") from error
+    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
+    if wrong := [*(name for name in missing if name not in tied), *unknown]:
+        raise EngineError(f"{folder} holds weights of another model: {', '.join(wrong[:5])}")
 
 
 def context_length(model: PreTrainedModel, max_model_len: int | None) -> int:

@@ -227,6 +227,24 @@ class VllmEngine:
             f"the cache of model {self._model!r} cannot be reset while requests are in progress"
         )
 
+    async def load_weights(self, folder: str) -> None:
+        """Replace the weights by those in a folder, and forget all prefixes.
+
+        Raises:
+            EngineError: if they cannot be loaded.
+        """
+        if not Path(folder).is_dir():
+            raise EngineError(f"there are no weights at {folder} for model {self._model!r}")
+        try:
+            await self._engine.collective_rpc("reload_weights", kwargs={"weights_path": folder})
+        except vllm_exceptions.EngineDeadError:
+            raise EngineDeadError(f"the vLLM engine of model {self._model!r} died") from None
+        except Exception as error:
+            raise EngineError(
+                f"vLLM cannot load the weights at {folder} into model {self._model!r}: {error}"
+            ) from error
+        await self.reset_cache()
+
     async def close(self) -> None:
         """End the engine's processes. Requests in progress fail."""
         # vLLM itself would tell the log that the engine died, and leave requests waiting.

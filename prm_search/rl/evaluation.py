@@ -1,0 +1,128 @@
+"""How good a policy is while it is trained: greedy answers, and what stands behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prm_search.budget import UNLIMITED
+from prm_search.concurrency import gather_all
+from prm_search.evaluation.oracles import first_error_oracle
+from prm_search.protocols import Generator, Grader, Scorer, SearchAlgorithm, Until
+from prm_search.types import Problem, StopReason, Trajectory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Graded:
+    """What became of one problem."""
+
+    is_right: bool
+    """Whether the final answer is the reference answer."""
+    is_sound: bool | None
+    """Whether all steps are right; None if nobody can tell."""
+    num_steps: int
+    num_tokens: int
+
+
+async def evaluate_greedy(
+    generator: Generator, grader: Grader, problems: Sequence[Problem]
+) -> dict[str, float]:
+    """Greedy solutions of some problems, graded.
+
+    Args:
+        generator: the policy.
+        grader: compares answers.
+        problems: with reference answers, at least one.
+
+    Returns:
+        accuracy: share of problems whose answer is right.
+        steps_per_response, tokens_per_response: means.
+        verified: share of problems whose answer and steps are all right; where an oracle knows.
+        verified_share: share of the right answers whose steps are all right; likewise.
+
+    Raises:
+        GradingError: if an answer cannot be graded.
+        EngineError: if an engine failed.
+    """
+
+    async def solve(problem: Problem) -> Graded:
+        generation = await generator.generate(
+            Trajectory(problem=problem), num_samples=1, until=Until.END, seed=0, temperature=0
+        )
+        return await grade(grader, Trajectory(problem=problem, steps=generation.continuations[0]))
+
+    return summarize(await gather_all(map(solve, problems)))
+
+
+async def evaluate_search(
+    search: SearchAlgorithm,
+    generator: Generator,
+    scorer: Scorer | None,
+    grader: Grader,
+    problems: Sequence[Problem],
+    *,
+    seed: int,
+) -> dict[str, float]:
+    """What a search finds for some problems, graded; see `evaluate_greedy`.
+
+    A problem for which the search found nothing counts as wrong.
+    """
+
+    async def solve(problem: Problem) -> Graded:
+        result = await search(
+            problem,
+            generator=generator,
+            scorer=scorer,
+            grader=grader,
+            budget=UNLIMITED,
+            seed=seed,
+        )
+        if result.best is None:
+            known = problem.metadata.get("oracle") is not None
+            return Graded(
+                is_right=False, is_sound=False if known else None, num_steps=0, num_tokens=0
+            )
+        return await grade(grader, result.best.trajectory)
+
+    return summarize(await gather_all(map(solve, problems)))
+
+
+async def grade(grader: Grader, trajectory: Trajectory) -> Graded:
+    """Grade a solution against the reference answer, and its steps if an oracle knows them.
+
+    Raises:
+        GradingError: if that cannot be done.
+    """
+    problem = trajectory.problem
+    answer = grader.extract(trajectory.text)
+    is_right = (
+        problem.answer is not None
+        and answer is not None
+        and trajectory.stop_reason is StopReason.END
+        and await grader.equivalent(answer, problem.answer)
+    )
+    oracle = first_error_oracle(problem.metadata.get("oracle"))
+    steps = [step.content for step in trajectory.steps if step.content]
+    return Graded(
+        is_right=is_right,
+        is_sound=None if oracle is None else oracle(problem.prompt, steps) is None,
+        num_steps=len(steps),
+        num_tokens=trajectory.num_tokens,
+    )
+
+
+def summarize(graded: Sequence[Graded]) -> dict[str, float]:
+    """The metrics of `evaluate_greedy`."""
+    right = [one for one in graded if one.is_right]
+    metrics = {
+        "accuracy": len(right) / len(graded),
+        "steps_per_response": math.fsum(one.num_steps for one in graded) / len(graded),
+        "tokens_per_response": math.fsum(one.num_tokens for one in graded) / len(graded),
+    }
+    if all(one.is_sound is not None for one in graded):
+        num_sound = sum(bool(one.is_sound) for one in right)
+        metrics["verified"] = num_sound / len(graded)
+        if right:
+            metrics["verified_share"] = num_sound / len(right)
+    return metrics
