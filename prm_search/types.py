@@ -220,7 +220,8 @@ class Usage:
     """Prompt tokens whose keys and values were found in the engine's cache."""
     generated_tokens: int = 0
     scored_tokens: int = 0
-    """Prompt tokens that a PRM computed in order to score: `prompt_tokens - cached_tokens`."""
+    """What a PRM computed in order to score: `prompt_tokens - cached_tokens`, and the tokens of
+    the analyses that it wrote."""
     num_calls: int = 0
     seconds: float = 0.0
     """Summed over calls; calls overlap, so this is not wall time."""

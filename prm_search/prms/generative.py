@@ -83,7 +83,11 @@ def token_at(pieces: Sequence[str], start: int) -> int | None:
 
 
 def read_only_verdict(
-    analysis: str, *, opening: str, verdicts: tuple[str, str]
+    analysis: str,
+    *,
+    opening: str,
+    verdicts: tuple[str, str],
+    closings: tuple[str, ...] = ("", "."),
 ) -> WrittenVerdict | Failure:
     """The verdict of an analysis that has exactly one, at its very end.
 
@@ -91,12 +95,13 @@ def read_only_verdict(
         analysis: what the model wrote.
         opening: the text before each verdict.
         verdicts: how "wrong" and "right" are written.
+        closings: what may follow the verdict, apart from white space.
     """
     either = "|".join(map(re.escape, verdicts))
     found = list(re.finditer(rf"{re.escape(opening)}({either})", analysis))
     if len(found) != 1:
         return unreadable(f"it has {len(found)} verdicts instead of one", analysis)
-    if analysis[found[0].end() :].strip() not in ("", "."):
+    if analysis[found[0].end() :].strip() not in closings:
         return unreadable("it goes on after its verdict", analysis)
     return WrittenVerdict(is_right=found[0][1] == verdicts[1], start=found[0].start(1))
 

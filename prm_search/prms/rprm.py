@@ -5,18 +5,15 @@ The wording is this project's own; what the model is given and must return is th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prm_search.errors import ConfigurationError
 from prm_search.prms.generative import WrittenVerdict, read_only_verdict
+from prm_search.prms.template import check_fields, fill
 from prm_search.types import Failure
 
 _OPENING = "Is the step correct (Yes/No)?"
 _NO_STEPS = "Since the Now Step is the first step, there are no Previous Steps."
-_FIELDS = ("{problem}", "{previous_steps}", "{now_step}")
-_ANY_FIELD = re.compile("|".join(map(re.escape, _FIELDS)))
 
 _TEMPLATE = f"""\
 You are an excellent math teacher. Verify whether the Now Step of a solution is correct.
@@ -59,9 +56,7 @@ class RPrm:
     trained on another wording scores best with that one."""
 
     def __post_init__(self) -> None:
-        missing = [name for name in _FIELDS if name not in self.template]
-        if missing:
-            raise ConfigurationError(f"family.template must contain {' and '.join(missing)}")
+        check_fields(self.template, "problem", "previous_steps", "now_step")
 
     @property
     def verdicts(self) -> tuple[str, str]:
@@ -71,9 +66,12 @@ class RPrm:
     def message(self, problem: str, steps: Sequence[str]) -> str:
         """What the model is asked about the last of some steps."""
         *previous, now = (step.strip() for step in steps)
-        texts = (problem, "\n".join(previous) or _NO_STEPS, now)
-        by_field: dict[str, str] = dict(zip(_FIELDS, texts, strict=True))
-        return _ANY_FIELD.sub(lambda found: by_field[found[0]], self.template)
+        return fill(
+            self.template,
+            problem=problem,
+            previous_steps="\n".join(previous) or _NO_STEPS,
+            now_step=now,
+        )
 
     def read(self, analysis: str) -> WrittenVerdict | Failure:
         """The verdict of an analysis that has exactly one, at its very end."""

@@ -12,14 +12,20 @@ from prm_search.prms.generative import (
     token_at,
     verdict_tokens,
 )
+from prm_search.prms.genprm import GenPrm
 from prm_search.prms.rprm import RPrm
 from prm_search.prms.sandbox_rprm import SandboxRPrm
+from prm_search.prms.thinkprm import ThinkPrm
 from prm_search.resolvers import sandbox_model
 from prm_search.types import Failure
 
 QUESTION = "Verification: Is the step correct (Yes/No)?"
 RPRM: GenerativeFamily = RPrm()
 SANDBOX: GenerativeFamily = SandboxRPrm()
+THINK: GenerativeFamily = ThinkPrm()
+GEN: GenerativeFamily = GenPrm()
+CHAIN = "Step 1: fine, so \\boxed{correct}.\n</think>\nIs the solution correct?"
+BOX = "<analyze>\nIt adds 2 and 3.\n</analyze>\n<output>\n**Judgement**: $\\boxed{"
 
 
 def test_rprm_is_shown_the_problem_the_steps_before_and_the_step() -> None:
@@ -36,6 +42,21 @@ def test_rprm_is_told_that_a_first_step_has_none_before_it() -> None:
 
     expected = "Since the Now Step is the first step, there are no Previous Steps."
     assert f"Previous Steps: {expected}\nNow Step: 2+3=5\n" in message
+
+
+def test_thinkprm_is_shown_numbered_steps() -> None:
+    message = THINK.message("What is 2+3?", ["First.\n\n", "2+3=5"])
+
+    assert (
+        "[Math Problem]\n\nWhat is 2+3?\n\n[Solution]\n\nStep 1: First.\nStep 2: 2+3=5\n" in message
+    )
+
+
+def test_genprm_is_shown_paragraphs_and_how_to_answer() -> None:
+    message = GEN.message("What is 2+3?", ["First.\n\n", "2+3=5"])
+
+    assert "Question: What is 2+3?\n\nParagraph 1: First.\n\nParagraph 2: 2+3=5\n" in message
+    assert message.endswith("<output>\n**Judgement**: $\\boxed{Yes}$\n</output>")
 
 
 def test_texts_that_look_like_fields_stay_as_they_are() -> None:
@@ -62,6 +83,10 @@ def test_the_sandbox_is_shown_the_steps_so_far() -> None:
         (RPRM, f"Bad.\n{QUESTION} No.\n", False, f"Bad.\n{QUESTION}"),
         (SANDBOX, "Ann: 5 is given, got 5. Right", True, "Ann: 5 is given, got 5."),
         (SANDBOX, "This cannot be read. Wrong", False, "This cannot be read."),
+        (THINK, f"{CHAIN} No", False, CHAIN),
+        (THINK, f"{CHAIN} No. Wait.\n{CHAIN} Yes", True, f"{CHAIN} No. Wait.\n{CHAIN}"),
+        (GEN, f"{BOX}Yes}}$\n</output>\n", True, BOX),
+        (GEN, f"{BOX}No}}", False, BOX),
     ],
 )
 def test_a_verdict_at_the_end_is_read(
@@ -79,6 +104,10 @@ def test_a_verdict_at_the_end_is_read(
         (RPRM, f"{QUESTION} Not sure"),
         (RPRM, f"{QUESTION} Yes\nOn second thoughts, the sum is off."),
         (RPRM, f"{QUESTION} Yes\n{QUESTION} No"),
+        (THINK, "Step 1: fine, so \\boxed{correct}."),
+        (THINK, f"{CHAIN} Yes, but"),
+        (GEN, f"{BOX}Yes"),
+        (GEN, f"{BOX}Yes}}$ or $\\boxed{{No}}$"),
         (SANDBOX, "Ann: 5 is given, got 5."),
         (SANDBOX, "Ann: 5 is given, got 5. Right\nBen: 7 is given, got 7. Right"),
     ],
