@@ -42,16 +42,18 @@ class FakeWriter:
 
     num_unreadable: int = 0
     """How many of the seeds of each prompt, as counted here, give nothing to read."""
-    unreadable: Sequence[str] = ()
-    """Prompts whose last step has this text give nothing to read."""
+    unreadable: str = "…"
+    """Prompts that end with this give nothing to read."""
     latency: float = 0.0
     requests: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    num_requests: Counter[str] = field(default_factory=Counter[str])
     is_failing: bool = False
 
     async def complete(self, prompt: tuple[int, ...], sampling: Sampling) -> Completion:
         assert sampling.watch == tuple(TOKENIZER.encode(" Wrong Right"))
         text = str(TOKENIZER.decode(list(prompt), skip_special_tokens=True))
-        num_before = sum(text == other for other, _ in self.requests)
+        num_before = self.num_requests[text]
+        self.num_requests[text] += 1
         self.requests.append((text, sampling.seed))
         if self.is_failing:
             raise EngineError("told to fail")
@@ -59,7 +61,7 @@ class FakeWriter:
         await asyncio.sleep(self.latency * rng.random())
         p = rng.betavariate(6, 1) if len(text) % 2 else rng.betavariate(1, 6)
         words = " Right" if rng.random() < p else " Wrong"
-        is_silent = num_before < self.num_unreadable or text.endswith(tuple(self.unreadable))
+        is_silent = num_before < self.num_unreadable or text.endswith(self.unreadable)
         analysis = f"Ann: {rng.randrange(99)} is given, got 5.{'' if is_silent else words}"
         tokens = (*TOKENIZER.encode(analysis), END)
         nonsense = (math.log(0.001), math.log(0.002))
@@ -239,10 +241,8 @@ async def test_what_cannot_be_read_is_counted_and_is_no_score() -> None:
 
 
 async def test_a_step_of_which_nothing_can_be_read_is_a_failure_that_names_it() -> None:
-    # The chat template ends the prompt with the assistant's turn.
     bad = "This one is bad."
-    scorer, writer = await started()
-    writer.unreadable = [f"{bad}\nassistant\n", f"{bad}assistant\n", bad]
+    scorer, _ = await started(FakeWriter(unreadable=bad))
 
     scoring = await scorer.score([trajectory(STEPS[0], bad, STEPS[2]), trajectory(STEPS[0])])
 

@@ -53,6 +53,18 @@ def test_the_sandbox_has_its_own_wording() -> None:
     assert isinstance(prm.family, SandboxRPrm)
 
 
+@pytest.mark.parametrize("option", ["rprm_7b", "thinkprm_14b", "rprm", "sandbox_rprm"])
+def test_analyses_are_drawn_for_the_threshold_of_the_evaluation(option: str) -> None:
+    overrides = [f"prm={option}", "prm.model=somewhere", "threshold=0.3"]
+    factory = built(*overrides).engine
+    assert isinstance(factory, EngineFactory)
+    prm = factory.arguments["prm"]
+    assert isinstance(prm, GenerativePrm)
+    assert prm.threshold == 0.3
+    search = compose("search", [*overrides[:2], "cluster=inprocess"])
+    assert search.prm.threshold == 0.5
+
+
 def test_impossible_settings_are_named() -> None:
     with pytest.raises(ConfigurationError, match=r"give num_samples=1"):
         built("prm=rprm_7b", "prm.temperature=0")
