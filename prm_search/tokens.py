@@ -15,6 +15,16 @@ class Tokenizer(Protocol):
         """None if the model is no chat model."""
         ...
 
+    @property
+    def bos_token(self) -> object:
+        """What begins a text; None if there is no such token."""
+        ...
+
+    @property
+    def pad_token(self) -> object:
+        """What fills a batch; None if there is no such token."""
+        ...
+
     def encode(
         self, text: str, *, add_special_tokens: bool = ..., split_special_tokens: bool = ...
     ) -> list[int]:
@@ -69,3 +79,17 @@ def question_tokens(
 def text_tokens(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
     """A model's answer, or a part of it, in which nothing is read as a special token."""
     return tuple(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+
+def following_tokens(tokenizer: Tokenizer, before: str, text: str) -> tuple[int, ...]:
+    """A part of an answer as it is tokenised after another, where no beginning is marked.
+
+    Raises:
+        ConfigurationError: if the two grow together, so that the part has no tokens of its own.
+    """
+    start, whole = text_tokens(tokenizer, before), text_tokens(tokenizer, before + text)
+    if whole[: len(start)] != start:
+        raise ConfigurationError(
+            f"the model's tokenizer joins {before!r} with what follows it, such as {text[:20]!r}"
+        )
+    return whole[len(start) :]

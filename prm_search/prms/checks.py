@@ -37,6 +37,39 @@ def one_token(tokenizer: Tokenizer, text: str, field: str) -> int:
     return tokens[0]
 
 
+def verdict_pair(tokenizer: Tokenizer, *, wrong: str, right: str) -> tuple[int, int]:
+    """The tokens of the two verdicts that a family has as `wrong` and `right`.
+
+    Raises:
+        ConfigurationError: if they are the same, or one of them is not one token.
+    """
+    if wrong == right:
+        raise ConfigurationError(f"prm.family: wrong and right are both {right!r}")
+    return (
+        one_token(tokenizer, wrong, "prm.family.wrong"),
+        one_token(tokenizer, right, "prm.family.right"),
+    )
+
+
+def special_token(token: object, name: str, family: object) -> str:
+    """A special token that the model's tokenizer must have.
+
+    Args:
+        token: the tokenizer's.
+        name: what the tokenizer calls it.
+        family: that needs it.
+
+    Raises:
+        ConfigurationError: if the tokenizer has none.
+    """
+    if not isinstance(token, str):
+        raise ConfigurationError(
+            f"prm.family: {type(family).__name__} needs the {name} of the model's tokenizer, "
+            "which has none"
+        )
+    return token
+
+
 def require_outputs(row: Sequence[float], count: int, family: object) -> None:
     """Refuse a head of another kind than a family reads.
 

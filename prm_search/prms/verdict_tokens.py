@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prm_search.errors import ConfigurationError
-from prm_search.prms.checks import one_token, refuse_system_prompt, step_content
+from prm_search.prms.checks import refuse_system_prompt, step_content, verdict_pair
 from prm_search.tokens import Tokenizer, question_tokens, text_tokens
 
 
@@ -58,12 +58,5 @@ class VerdictTokens:
         return row[1]
 
     def verdicts(self, tokenizer: Tokenizer) -> tuple[int, int]:
-        """The tokens that say "wrong" and "right".
-
-        Raises:
-            ConfigurationError: if one of them is not one token.
-        """
-        return (
-            one_token(tokenizer, self.wrong, "family.wrong"),
-            one_token(tokenizer, self.right, "family.right"),
-        )
+        """The tokens that say "wrong" and "right"."""
+        return verdict_pair(tokenizer, wrong=self.wrong, right=self.right)
