@@ -27,6 +27,7 @@ from prm_search import convert_command
 from prm_search.building import plain_config
 from prm_search.command_descriptions import LABEL, SEARCH
 from prm_search.command_help import Description, help_text
+from prm_search.comparison import command as comparison
 from prm_search.composition import prepare
 from prm_search.errors import ConfigurationError, PrmSearchError
 from prm_search.evaluation import command as evaluation
@@ -114,6 +115,11 @@ def serve_reward(arguments: Sequence[str]) -> int:
     return _run_with_hydra(SERVE_REWARD, arguments, _serve)
 
 
+def compare(arguments: Sequence[str]) -> int:
+    """Compare search runs: `prm-search compare`."""
+    return comparison.run(arguments, _console())
+
+
 def report(arguments: Sequence[str]) -> int:
     """Show a run: `prm-search report`."""
     parser = argparse.ArgumentParser(
@@ -137,6 +143,7 @@ COMMANDS: Mapping[str, Command] = {
     "train-prm": Command(summary=TRAIN_PRM.summary, run=train_prm),
     "study": Command(summary=STUDY.summary, run=study),
     "serve-reward": Command(summary=SERVE_REWARD.summary, run=serve_reward),
+    "compare": Command(summary=comparison.SUMMARY, run=compare),
     "report": Command(summary="print the table of a run and write its report.html", run=report),
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import accumulate
 from typing import Any, TypeAlias
@@ -256,12 +256,7 @@ def _spent_before(rounds: Sequence[Round]) -> list[Spending]:
     """What a part had spent, as far as it was known, when each of its rounds began."""
     sums = list(accumulate((each.cost for each in rounds), initial=Spending()))
     return [
-        Spending(
-            num_generations=sums[place].num_generations,
-            generated_tokens=sums[each.num_known].generated_tokens,
-            prompt_tokens=sums[each.num_known].prompt_tokens,
-            scored_tokens=sums[each.num_known].scored_tokens,
-        )
+        replace(sums[each.num_known], num_generations=sums[place].num_generations)
         for place, each in enumerate(rounds)
     ]
 

@@ -17,7 +17,7 @@ from prm_search.store import METRICS, RECORDS, RESULTS
 from prm_search.tree import SearchTree
 from prm_search.types import Metadata, Usage
 
-_Json: TypeAlias = Mapping[str, Any]
+Json: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,9 +65,9 @@ class Run:
     directory: Path
     records: Path
     """The file that the outcomes were read from."""
-    config: _Json
+    config: Json
     seed: int | None
-    sessions: tuple[_Json, ...]
+    sessions: tuple[Json, ...]
     """For each start of the run: `started`, `command`, `git_commit`, `versions`."""
     outcomes: tuple[Outcome, ...]
     """Sorted by problem and seed; methods in the order in which they were run."""
@@ -90,10 +90,14 @@ class Run:
         Raises:
             DataError: if the tree cannot be read.
         """
+        tree = self.record(outcome)["tree"]
+        return None if tree is None else SearchTree.from_json(tree)
+
+    def record(self, outcome: Outcome) -> Json:
+        """Everything that was recorded with an outcome."""
         with self.records.open("rb") as file:
             file.seek(outcome.place[0])
-            record = json.loads(file.read(outcome.place[1]))
-        return None if record["tree"] is None else SearchTree.from_json(record["tree"])
+            return json.loads(file.read(outcome.place[1]))
 
 
 def read_run(directory: Path) -> Run:
@@ -109,7 +113,7 @@ def read_run(directory: Path) -> Run:
     if config is None and records is None:
         raise StoreError(f"{directory} holds no run: neither config.yaml nor {RECORDS} is there")
     path = directory / MANIFEST
-    manifest = cast("_Json", json.loads(path.read_text()) if path.exists() else {})
+    manifest = cast("Json", json.loads(path.read_text()) if path.exists() else {})
     outcomes = list(_outcomes(records)) if records else []
     order = {name: rank for rank, name in enumerate(dict.fromkeys(o.method for o in outcomes))}
     outcomes.sort(key=lambda o: (order[o.method], natural(o.problem), o.seed))
@@ -141,10 +145,10 @@ def _outcomes(path: Path) -> Iterator[Outcome]:
             ) from error
 
 
-def _outcome(record: _Json, place: tuple[int, int]) -> Outcome:
-    timing = cast("_Json", record.get("timing") or {})
-    error = cast("_Json | None", record["error"])
-    tree = cast("_Json", record["tree"] or {"nodes": ()})
+def _outcome(record: Json, place: tuple[int, int]) -> Outcome:
+    timing = cast("Json", record.get("timing") or {})
+    error = cast("Json | None", record["error"])
+    tree = cast("Json", record["tree"] or {"nodes": ()})
     return Outcome(
         method=record["method"],
         problem=record["problem"],
@@ -178,7 +182,7 @@ def _seconds(path: Path, outcomes: list[Outcome]) -> dict[str, float]:
         by_records[method, seed] += elapsed
     by_metrics: dict[tuple[str, int], float] = {}
     for _, _, line in _whole_lines(path) if path.exists() else ():
-        row = cast("_Json", json.loads(line))
+        row = cast("Json", json.loads(line))
         by_metrics[row["method"], row["seed"]] = row["wall_seconds"]
     totals: dict[str, float] = defaultdict(float)
     for method, seed in by_records:
