@@ -17,8 +17,9 @@ from typing import Any, cast
 import hydra
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
-from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
@@ -26,8 +27,10 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from prm_search import resolvers
 from prm_search.config import PARTIAL, TARGET, schema_of
 from prm_search.errors import ConfigurationError
+from prm_search.installed_families import installed_option, installed_options
 
 _SCHEME = "typed"
+_INSTALLED = "installed"
 _NO_FIELDS = ("defaults", "hydra")
 """Keys that a mapping in a YAML file may have beside the fields of its dataclass."""
 
@@ -55,12 +58,62 @@ class TypedConfigSource(FileConfigSource):
         return result
 
 
+class InstalledConfigSource(ConfigSource):
+    """Options that installed packages bring."""
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider, path)
+        self._options = installed_options()
+
+    @staticmethod
+    def scheme() -> str:
+        """How its path begins in Hydra's search path."""
+        return _INSTALLED
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Make an option.
+
+        Raises:
+            ConfigurationError: if what it stands for cannot be used, or has a shipped name.
+        """
+        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+        if (_shipped() / group / f"{name}.yaml").exists():
+            raise ConfigurationError(
+                f"{group}={name} comes with prm-search; the installed package that brings a "
+                "family of the same name must call it otherwise"
+            )
+        config = OmegaConf.create(_typed(dict(installed_option(group, name))))
+        return ConfigResult(
+            provider=self.provider, path=self.full_path(), config=config, header={"package": None}
+        )
+
+    def is_group(self, config_path: str) -> bool:
+        """Whether there are options of this group."""
+        return config_path.rstrip("/") in self._options
+
+    def is_config(self, config_path: str) -> bool:
+        """Whether there is this option."""
+        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+        return name in self._options.get(group, ())
+
+    def available(self) -> bool:
+        """Always."""
+        return True
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """The groups, or the options of one."""
+        if results_filter is ObjectType.GROUP:
+            return [] if config_path else sorted(self._options)
+        return list(self._options.get(config_path.rstrip("/"), ()))
+
+
 class ShippedConfiguration(SearchPathPlugin):
-    """Lets Hydra find the configuration that comes with this project."""
+    """Lets Hydra find the configuration that comes with this project, or with others."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Put it first."""
         search_path.prepend("prm-search", f"{_SCHEME}://{_shipped()}")
+        search_path.prepend("installed packages", f"{_INSTALLED}://")
 
 
 def prepare(config_dir: Path | None = None) -> list[str]:
@@ -76,6 +129,7 @@ def prepare(config_dir: Path | None = None) -> list[str]:
         ConfigurationError: if the folder does not exist.
     """
     Plugins.instance().register(TypedConfigSource)
+    Plugins.instance().register(InstalledConfigSource)
     Plugins.instance().register(ShippedConfiguration)
     resolvers.register()
     if config_dir is None:
@@ -105,6 +159,8 @@ def options(config_dir: Path | None = None) -> dict[str, list[str]]:
     for folder in (_shipped(), *([config_dir] if config_dir else [])):
         for path in folder.glob("*/*.yaml"):
             found.setdefault(path.parent.name, set()).add(path.stem)
+    for group, names in installed_options().items():
+        found.setdefault(group, set()).update(names)
     return {group: sorted(names) for group, names in sorted(found.items())}
 
 
