@@ -9,6 +9,7 @@ Nothing is computed a second time to obtain a probability.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import time
 from abc import ABC, abstractmethod
@@ -26,6 +27,11 @@ from prm_search.prms.settling import num_missing
 from prm_search.seeds import derive_seed
 from prm_search.tokens import question_tokens
 from prm_search.types import Failure, Scoring, StepScores, StopReason, Trajectory, Usage
+
+_MANY_UNREADABLE = 0.1
+"""The share from which on it is worth a warning."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +84,11 @@ class GenerativeScorer(ABC):
 
     async def close(self) -> None:
         """End the engine."""
+        if self.num_unreadable > _MANY_UNREADABLE * self.num_analyses:
+            _log.warning(
+                "%d of %d analyses by %s could not be read and did not count",
+                *(self.num_unreadable, self.num_analyses, self._prm.model),
+            )
         await self._engine.close()
 
     async def score(self, trajectories: Sequence[Trajectory]) -> Scoring:

@@ -232,12 +232,16 @@ async def test_adaptive_sampling_draws_less_and_seldom_changes_a_verdict() -> No
     assert max(Counter(message for message, _ in drawn.requests).values()) <= 32
 
 
-async def test_what_cannot_be_read_is_counted_and_is_no_score() -> None:
+async def test_what_cannot_be_read_is_counted_and_is_no_score(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     scorer, _ = await started(FakeWriter(num_unreadable=3))
     scoring = await scorer.score([trajectory(STEPS[0])])
 
     assert len(values(scoring)[0]) == 1
     assert (scorer.num_analyses, scorer.num_unreadable) == (8, 3)
+    await scorer.close()
+    assert "3 of 8 analyses by" in caplog.text
 
 
 async def test_a_step_of_which_nothing_can_be_read_is_a_failure_that_names_it() -> None:
