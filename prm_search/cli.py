@@ -223,10 +223,13 @@ def _run_with_hydra(
 
 
 def _folder(chosen: Sequence[str], given: Sequence[str]) -> str:
-    """The name of the folder of one combination of a multirun: what was varied."""
+    """The name of the folder of one combination of a multirun: the search, and what was varied.
+
+    So multiruns over the settings of several searches can write to the same folder.
+    """
     parsed = OverridesParser.create().parse_overrides(list(given))
     swept = {item.get_key_element() for item in parsed if item.is_sweep_override()}
-    varied = [item for item in chosen if item.partition("=")[0] in swept]
+    varied = [item for item in chosen if item.partition("=")[0] in {*swept, "search"}]
     return ",".join(varied).replace("/", "_")
 
 
