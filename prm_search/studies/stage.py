@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.status import Status
 
 from prm_search.errors import PrmSearchError
+from prm_search.run_session import INTERRUPTED, OK
 
 STAGES = "stages.jsonl"
 """The stages that are done, with what they took."""
@@ -71,6 +72,7 @@ def launch_process(arguments: Sequence[str], log: Path, wait: Wait) -> int:
     Ctrl-C is passed on, so that the process can finish what is in flight.
     """
     started = time.monotonic()
+    is_interrupted = False
     with (
         log.open("ab") as output,
         subprocess.Popen(
@@ -83,10 +85,14 @@ def launch_process(arguments: Sequence[str], log: Path, wait: Wait) -> int:
     ):
         while True:
             try:
-                return process.wait(_SECONDS_BETWEEN_LOOKS)
-            except subprocess.TimeoutExpired:
-                wait(last_line(log), time.monotonic() - started)
+                try:
+                    code = process.wait(_SECONDS_BETWEEN_LOOKS)
+                except subprocess.TimeoutExpired:
+                    wait(last_line(log), time.monotonic() - started)
+                else:
+                    return INTERRUPTED if is_interrupted else code
             except KeyboardInterrupt:
+                is_interrupted = True  # whatever it still finishes
                 process.send_signal(signal.SIGINT)
             except BaseException:
                 process.terminate()
@@ -129,7 +135,7 @@ class Stages:
             StageError: if it failed.
         """
         if stage.output.exists():
-            return 0
+            return OK
         number = self._stages.index(stage) + 1
         title = f"[{number}/{len(self._stages)}] {stage.name}"
         left = self.seconds_left()
@@ -139,7 +145,7 @@ class Stages:
             stage.work()
         else:
             code = self._launch_shown(stage, stage.work, title)
-            if code == 130:
+            if code == INTERRUPTED:
                 return code
             if code or not stage.output.exists():
                 raise StageError(self._failure(stage, code))
@@ -148,7 +154,7 @@ class Stages:
             took = {"stage": stage.name, "kind": stage.kind, "seconds": round(seconds, 1)}
             file.write(json.dumps(took) + "\n")
         self._say(f"    done in {seconds:.0f} s")
-        return 0
+        return OK
 
     def seconds_left(self) -> float | None:
         """What the stages that are left will take; None until one of each kind has been timed."""

@@ -150,3 +150,12 @@ def test_commands_run_in_processes_of_their_own(tmp_path: Path) -> None:
     assert launch_process(["--version"], log, lambda *_: None) == 0
     assert log.read_text().startswith("prm-search")
     assert launch_process(["no-such-command"], log, lambda *_: None) == 2
+
+
+def test_ctrl_c_is_passed_on_and_ends_the_study_even_if_the_stage_is_finished(
+    tmp_path: Path,
+) -> None:
+    def interrupt(line: str, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    assert launch_process(["study", "--help"], tmp_path / "log", interrupt) == 130
