@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from prm_search.budget import Budget
 from prm_search.building import (
@@ -69,6 +69,14 @@ def needs_scorer(algorithm: SearchAlgorithm) -> bool:
     return bool(getattr(algorithm, "needs_scorer", True))
 
 
+def needs_variety(algorithm: SearchAlgorithm) -> bool:
+    """Whether a search makes no sense if the policy always writes the same.
+
+    An algorithm that takes a single sample says so by `needs_variety`.
+    """
+    return bool(getattr(algorithm, "needs_variety", True))
+
+
 def search_job(config: DictConfig, *, name: str) -> SearchJob:
     """The job that a composed configuration describes.
 
@@ -93,6 +101,7 @@ def search_job(config: DictConfig, *, name: str) -> SearchJob:
         methods = {name: cast("SearchAlgorithm", build_part(config, "search"))}
     if not methods:
         raise ConfigurationError("there is nothing to run; give search=… or methods")
+    _require_sense(config, methods)
     roles = ["generator"]
     if any(needs_scorer(algorithm) for algorithm in methods.values()):
         roles.append("scorer")
@@ -108,3 +117,19 @@ def search_job(config: DictConfig, *, name: str) -> SearchJob:
         max_retries=config.max_retries,
         run_dir=config.run_dir,
     )
+
+
+def _require_sense(config: DictConfig, methods: Mapping[str, SearchAlgorithm]) -> None:
+    """Refuse settings that defeat each other across parts."""
+    greedy = [name for name, algorithm in methods.items() if needs_variety(algorithm)]
+    if greedy and OmegaConf.select(config, "policy.temperature", throw_on_missing=False) == 0:
+        raise ConfigurationError(
+            f"{', '.join(greedy)} draws several samples to choose from, and with "
+            "policy.temperature=0 all of them are the same; set it above 0, or take search=greedy"
+        )
+    limit = OmegaConf.select(config, "budget.max_scored_tokens")
+    if limit is not None and not any(map(needs_scorer, methods.values())):
+        raise ConfigurationError(
+            f"budget.max_scored_tokens={limit} limits the tokens of a PRM, and no search here "
+            f"has one: {', '.join(methods)}; drop it, or limit budget.max_generated_tokens"
+        )

@@ -30,6 +30,9 @@ from prm_search.errors import DataError
 from prm_search.reporting.run import natural
 from prm_search.statistics import NUM_RESAMPLES, Outcomes, paired_difference, sign_flip_p_value
 
+MIN_PROBLEMS = 10
+"""Of a level: with fewer, the interval of a bootstrap says nothing."""
+
 
 def compare(
     paths: Sequence[Path],
@@ -157,13 +160,14 @@ class _Comparing:
             options = {"seed": self.seed, "num_resamples": self.num_resamples}
             (accuracy,) = shares([whole.correct[mask]], **options)
             (gap,) = estimates([(whole.correct - votes)[mask]], **options)
+            is_enough = mask.sum() >= MIN_PROBLEMS
             if accuracy is not None:
                 found.append(
                     Level(
                         level=name,
                         num_problems=int(mask.sum()),
                         accuracy=accuracy,
-                        minus_majority=gap,
+                        minus_majority=gap if is_enough else None,
                     )
                 )
         return found

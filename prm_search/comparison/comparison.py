@@ -32,7 +32,7 @@ class Level:
     num_problems: int
     accuracy: Estimate
     minus_majority: Estimate | None
-    """At equal policy tokens."""
+    """At equal policy tokens; None also where there are fewer than 10 problems."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

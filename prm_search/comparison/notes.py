@@ -8,6 +8,7 @@ from prm_search.comparison.advice import Candidate
 from prm_search.comparison.majority import Baseline
 from prm_search.comparison.measures import flops
 
+FEW_PROBLEMS = 30
 _MEASURES = {"policy_tokens": "policy tokens", "flops": "FLOPs"}
 
 
@@ -24,6 +25,10 @@ def notes(
         baselines: by policy.
     """
     arms = list({each.arm.name: each.arm for each in candidates}.values())
+    if len(problems) < FEW_PROBLEMS:
+        yield (
+            f"With {len(problems)} problems, intervals by a bootstrap are too narrow; search more."
+        )
     num_left_out = len({each.problem for arm in arms for each in arm.searches}) - len(problems)
     if num_left_out:
         yield (

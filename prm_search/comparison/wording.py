@@ -25,7 +25,10 @@ def advice_sentences(comparison: Comparison) -> list[tuple[str, str, str]]:
 
 
 def level_sentences(comparison: Comparison) -> list[tuple[str, str, str]]:
-    """Which algorithm, as it was run, was best on which level: (level, method, by how much)."""
+    """Which algorithm, as it was run, was best on which level: (level, method, by how much).
+
+    Levels without enough problems to tell are left out.
+    """
     names = list(dict.fromkeys(level.level for arm in comparison.arms for level in arm.levels))
     found: list[tuple[str, str, str]] = []
     for name in names:

@@ -21,7 +21,7 @@ from prm_search.search.checks import (
 from prm_search.search.exploration import Exploration
 from prm_search.search.leaf import Leaf, rank
 from prm_search.search.sampling import sample_until_enough
-from prm_search.search.stopping import Posterior, num_votes_missing
+from prm_search.search.stopping import Posterior, num_votes_missing, require_reachable
 from prm_search.types import Problem, SearchResult
 from prm_search.voting import AnswerGroup, Selection
 
@@ -51,6 +51,12 @@ class AdaptiveBestOfN:
         name = "AdaptiveBestOfN"
         require_positive(name, max_samples=self.max_samples)
         require_number(name, low=0, high=1, excludes=(0, 1), confidence=self.confidence)
+        require_reachable(
+            name,
+            confidence=self.confidence,
+            posterior=self.posterior,
+            max_samples=self.max_samples,
+        )
 
     async def __call__(
         self,

@@ -14,7 +14,7 @@ from prm_search.search.checks import require_number, require_positive
 from prm_search.search.exploration import Exploration
 from prm_search.search.leaf import Leaf
 from prm_search.search.sampling import sample_until_enough
-from prm_search.search.stopping import Posterior, num_votes_missing
+from prm_search.search.stopping import Posterior, num_votes_missing, require_reachable
 from prm_search.types import Problem, SearchResult
 from prm_search.voting import Selection
 
@@ -41,6 +41,12 @@ class AdaptiveConsistency:
         name = "AdaptiveConsistency"
         require_positive(name, max_samples=self.max_samples)
         require_number(name, low=0, high=1, excludes=(0, 1), confidence=self.confidence)
+        require_reachable(
+            name,
+            confidence=self.confidence,
+            posterior=self.posterior,
+            max_samples=self.max_samples,
+        )
 
     @property
     def needs_scorer(self) -> bool:

@@ -13,7 +13,7 @@ from prm_search.budget import Budget
 from prm_search.concurrency import gather_all
 from prm_search.errors import ConfigurationError
 from prm_search.protocols import Generator, Grader, Scorer, Until
-from prm_search.search.checks import require_positive, require_scorer
+from prm_search.search.checks import require_at_most, require_positive, require_scorer
 from prm_search.search.exploration import Exploration
 from prm_search.types import Problem, SearchResult
 from prm_search.voting import Selection
@@ -50,11 +50,27 @@ class BestOfN:
             raise ConfigurationError(
                 f"BestOfN: temperature must be at least 0, not {self.temperature}"
             )
+        if self.temperature == 0 and self.num_samples > 1:
+            raise ConfigurationError(
+                f"BestOfN: at temperature 0 all {self.num_samples} samples are the same; set "
+                "num_samples to 1, or a temperature above 0"
+            )
+        if self.num_samples_per_round is not None:
+            require_at_most(
+                "BestOfN",
+                num_samples_per_round=self.num_samples_per_round,
+                num_samples=self.num_samples,
+            )
 
     @property
     def needs_scorer(self) -> bool:
         """Whether it has to be given a PRM."""
         return self.selection is not Selection.majority
+
+    @property
+    def needs_variety(self) -> bool:
+        """Whether samples of a policy at temperature 0 would be of no use."""
+        return self.temperature is None and self.num_samples > 1
 
     async def __call__(
         self,

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from prm_search.errors import ConfigurationError
+
 _NUM_POINTS = 1000
 
 
@@ -56,9 +58,30 @@ def num_votes_missing(
     """
     lead, *others = sorted(votes, reverse=True) or [0]
     missing = 0
-    while missing < most and confidence([lead + missing, *others], posterior) < required:
+    while missing < most and _is_open([lead + missing, *others], required, posterior):
         missing += 1
     return missing
+
+
+def _is_open(votes: Sequence[int], required: float, posterior: Posterior) -> bool:
+    return confidence(votes, posterior) < required
+
+
+def require_reachable(
+    algorithm: str, *, confidence: float, posterior: Posterior, max_samples: int
+) -> None:
+    """Check that a vote can be settled at all, if everybody agrees.
+
+    Raises:
+        ConfigurationError: if there are not enough samples for it.
+    """
+    missing = num_votes_missing([], required=confidence, posterior=posterior, most=max_samples)
+    if _is_open([missing], confidence, posterior):
+        raise ConfigurationError(
+            f"{algorithm}: {max_samples} samples never settle a vote at confidence {confidence}, "
+            "even if they all agree, so it would always draw all of them; raise max_samples, "
+            "lower confidence, or take search=majority"
+        )
 
 
 @lru_cache(maxsize=4096)

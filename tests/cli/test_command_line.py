@@ -47,6 +47,8 @@ def test_a_misspelt_name_gives_the_nearest_one(
         ("search.selection=best", "expected one of [argmax, weighted, majority]"),
         ("search=nothing", "beam, best_of_n, dvts"),
         ("search.num_beams=1,2", "--multirun"),
+        ("search.num_expansions=3", "num_beams (16) must be a multiple of num_expansions (3)"),
+        ("policy.temperature=0", "take search=greedy"),
     ],
 )
 def test_an_ill_typed_value_fails_before_anything_starts(
@@ -128,3 +130,22 @@ def test_a_report_of_no_run_is_a_clear_error(
     error = capsys.readouterr().err
     assert "holds no run" in error
     assert "Traceback" not in error
+
+
+def test_a_limit_on_the_prm_needs_a_search_that_has_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "problems.jsonl").write_text('{"problem": "1 + 1"}')
+    settings = ["cluster=inprocess", "data=rows", f"data.path={tmp_path}/problems.jsonl"]
+    limit = "budget.max_scored_tokens=100"
+    assert "no search here has one" in fails(capsys, *settings, "search=majority", limit)
+
+
+def test_a_policy_without_variety_can_be_decoded_greedily(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "problems.jsonl").write_text('{"problem": "1 + 1"}')
+    settings = ["cluster=inprocess", "data=rows", f"data.path={tmp_path}/problems.jsonl"]
+    fakes = ["search", "--config-dir", FAKES, "engine=fake", *settings, "policy.temperature=0"]
+    assert main([*fakes, "search=greedy", f"run_dir={tmp_path}/run"]) == 0
+    assert "greedy" in capsys.readouterr().out

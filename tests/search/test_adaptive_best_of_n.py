@@ -80,7 +80,7 @@ async def search(
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 20), st.floats(0.5, 0.99), st.integers(0, 1000))
+@given(st.integers(6, 20), st.floats(0.5, 0.99), st.integers(0, 1000))
 async def test_it_never_draws_more_than_n_and_sees_a_beginning_of_best_of_n(
     max_samples: int, confidence: float, seed: int
 ) -> None:
@@ -114,9 +114,8 @@ async def test_a_budget_stops_it_at_once() -> None:
 async def test_each_selection_is_possible(selection: Selection) -> None:
     generator = ScriptedGenerator({"": [end(1), end(2), end(1)]})
     scores = {end(1): 0.5, end(2): 0.9}
-    result = await run(
-        AdaptiveBestOfN(max_samples=3, selection=selection), generator, ScriptedScorer(scores)
-    )
+    algorithm = AdaptiveBestOfN(max_samples=3, confidence=0.9, selection=selection)
+    result = await run(algorithm, generator, ScriptedScorer(scores))
     assert best_text(result) == (end(2) if selection is Selection.argmax else end(1))
 
 

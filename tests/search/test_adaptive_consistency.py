@@ -154,6 +154,13 @@ async def test_a_budget_stops_the_vote_at_once() -> None:
         assert result.best is not None
 
 
+def test_a_vote_that_can_never_be_settled_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="3 samples never settle a vote"):
+        AdaptiveConsistency(max_samples=3)
+    assert AdaptiveConsistency(max_samples=4).max_samples == 4
+    assert AdaptiveConsistency(max_samples=3, confidence=0.9).max_samples == 3
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -150,7 +150,14 @@ async def test_a_missing_scorer_is_named_with_a_remedy(selection: Selection) -> 
 
 
 @pytest.mark.parametrize(
-    "fields", [{"num_samples": 0}, {"num_samples_per_round": 0}, {"temperature": -0.1}]
+    "fields",
+    [
+        {"num_samples": 0},
+        {"num_samples_per_round": 0},
+        {"num_samples_per_round": 17},
+        {"temperature": -0.1},
+        {"temperature": 0.0, "num_samples": 2},
+    ],
 )
 def test_impossible_settings_are_refused(fields: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(fields))):

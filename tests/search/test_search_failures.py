@@ -42,7 +42,7 @@ ALGORITHMS = [
     ParticleFiltering(num_particles=4),
     MCTS(num_simulations=1, num_expansions=4, max_concurrent=1),
     LookaheadBeamSearch(num_beams=4, num_expansions=2),
-    AdaptiveBestOfN(max_samples=4, confidence=0.99),
+    AdaptiveBestOfN(max_samples=4, confidence=0.96),
 ]
 BEAM = BeamSearch(num_beams=4, num_expansions=2, selection=Selection.argmax)
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: type(a).__name__)

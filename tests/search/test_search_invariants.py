@@ -36,7 +36,7 @@ small = st.integers(1, 4)
 algorithms: st.SearchStrategy[SearchAlgorithm] = st.one_of(
     st.builds(
         BestOfN,
-        num_samples=st.integers(1, 10),
+        num_samples=st.integers(4, 10),
         num_samples_per_round=st.none() | small,
         selection=selections,
         aggregation=aggregations,
@@ -118,13 +118,13 @@ algorithms: st.SearchStrategy[SearchAlgorithm] = st.one_of(
     ),
     st.builds(
         AdaptiveConsistency,
-        max_samples=st.integers(1, 10),
+        max_samples=st.integers(4, 10),
         confidence=st.sampled_from([0.6, 0.95]),
         posterior=st.sampled_from(Posterior),
     ),
     st.builds(
         AdaptiveBestOfN,
-        max_samples=st.integers(1, 10),
+        max_samples=st.integers(4, 10),
         confidence=st.sampled_from([0.6, 0.95]),
         posterior=st.sampled_from(Posterior),
         aggregation=aggregations,
