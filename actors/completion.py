@@ -63,7 +63,7 @@ class CompletionEngine(Protocol):
         ...
 
     async def load_weights(self, folder: str) -> None:
-        """Replace the weights by those in a folder, and forget all prefixes.
+        """Replace the weights by those in a folder, or its own, and forget all prefixes.
 
         Raises:
             EngineError: if they cannot be loaded.

@@ -59,15 +59,21 @@ class PolicyGenerator(ABC):
 
         Args:
             folder: with a model of the same kind as safetensors, where the engine runs.
-            version: of these weights; every generation names the version that it came from.
+            version: of these weights, above 0; every generation names the one it came from.
 
         Raises:
             EngineError: if they cannot be loaded. The engine must not be used further then.
         """
+        if self._weights.version == version:
+            return
         async with self._weights.changing():
             if self._weights.version != version:
                 await self._engine.load_weights(folder)
                 self._weights.version = version
+
+    async def restore_weights(self) -> None:
+        """Go back to the weights that the engine started with: version 0."""
+        await self.update_weights(self._policy.model, 0)
 
     async def close(self) -> None:
         """End the engine."""

@@ -73,6 +73,10 @@ class PooledGenerator(_PooledEngine):
         """
         await self._pool.broadcast("update_weights", folder, version)
 
+    async def restore_weights(self) -> None:
+        """Let all replicas go back to the weights that they started with."""
+        await self._pool.broadcast("restore_weights")
+
 
 class PooledScorer(_PooledEngine):
     """PRMs that share the requests."""

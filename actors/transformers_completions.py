@@ -81,7 +81,7 @@ class TransformersCompletions:
         """Nothing: each batch begins without a cache."""
 
     async def load_weights(self, folder: str) -> None:
-        """Replace the weights by those in a folder.
+        """Replace the weights by those in a folder, or its own.
 
         Raises:
             EngineError: if they cannot be loaded.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
@@ -68,14 +69,17 @@ def load_model(
 
 
 def replace_weights(model: PreTrainedModel, folder: str) -> None:
-    """Put the weights in a folder in the place of a model's.
+    """Put the weights in a folder, or of a name on the Hub, in the place of a model's.
 
     Raises:
         EngineError: if they are not those of such a model.
     """
     try:
-        files = sorted(Path(folder).glob("*.safetensors"))
-        weights = {name: value for path in files for name, value in load_file(path).items()}
+        path = Path(folder).expanduser()
+        if not path.is_dir() and folder == model.name_or_path:
+            path = Path(snapshot_download(folder, allow_patterns="*.safetensors"))
+        files = sorted(path.glob("*.safetensors"))
+        weights = {name: value for file in files for name, value in load_file(file).items()}
         missing, unknown = model.load_state_dict(weights, strict=False)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"cannot load the weights at {folder}: {error}") from error

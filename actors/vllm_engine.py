@@ -228,12 +228,12 @@ class VllmEngine:
         )
 
     async def load_weights(self, folder: str) -> None:
-        """Replace the weights by those in a folder, and forget all prefixes.
+        """Replace the weights by those in a folder, or its own, and forget all prefixes.
 
         Raises:
             EngineError: if they cannot be loaded.
         """
-        if not Path(folder).is_dir():
+        if folder != self._model and not Path(folder).is_dir():
             raise EngineError(f"there are no weights at {folder} for model {self._model!r}")
         try:
             await self._engine.collective_rpc("reload_weights", kwargs={"weights_path": folder})

@@ -37,6 +37,7 @@ from prm_search.labeling.label_report import is_label_run, report_labels
 from prm_search.labeling.label_run import run_label_job
 from prm_search.manifest import versions
 from prm_search.mistakes import explain, refuse_empty_groups
+from prm_search.rl.command import TRAIN_RL, rl_job
 from prm_search.run_session import FAILED, INTERRUPTED, OK
 from prm_search.runs import run_job
 from prm_search.serving.command import SERVE_REWARD, serve_with
@@ -110,6 +111,11 @@ def study(arguments: Sequence[str]) -> int:
     return _run_with_hydra(STUDY, quick, _study)
 
 
+def train_rl(arguments: Sequence[str]) -> int:
+    """Train a policy: `prm-search train-rl`."""
+    return _run_with_hydra(TRAIN_RL, arguments, _train_rl)
+
+
 def serve_reward(arguments: Sequence[str]) -> int:
     """Serve rewards: `prm-search serve-reward`."""
     return _run_with_hydra(SERVE_REWARD, arguments, _serve)
@@ -142,6 +148,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "train-prm": Command(summary=TRAIN_PRM.summary, run=train_prm),
     "study": Command(summary=STUDY.summary, run=study),
+    "train-rl": Command(summary=TRAIN_RL.summary, run=train_rl),
     "serve-reward": Command(summary=SERVE_REWARD.summary, run=serve_reward),
     "compare": Command(summary=comparison.SUMMARY, run=compare),
     "report": Command(summary="print the table of a run and write its report.html", run=report),
@@ -280,6 +287,10 @@ def _train(config: DictConfig, command: str) -> int:
 
 def _study(config: DictConfig, command: str) -> int:
     return study_with(config, command, _console())
+
+
+def _train_rl(config: DictConfig, command: str) -> int:
+    return rl_job(config).run(config=plain_config(config), command=command)
 
 
 def _serve(config: DictConfig, command: str) -> int:

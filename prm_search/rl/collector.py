@@ -79,8 +79,19 @@ class VersionedGenerator:
 
     async def update_weights(self, folder: str, version: int) -> None:
         """Draw with other weights from now on; see `TrainableGenerator`."""
-        await self._generator.update_weights(folder, version)
         self._weights = (folder, version)
+        await self._give_weights()
+
+    async def restore(self) -> None:
+        """Draw with the weights that the engine started with, whatever it has now."""
+        self._weights = None
+        await self._give_weights()
+
+    async def _give_weights(self) -> None:
+        if self._weights is None:
+            await self._generator.restore_weights()
+        else:
+            await self._generator.update_weights(*self._weights)
 
     def take_usage(self) -> Usage:
         """What was spent since the last time, answers that were thrown away included."""
@@ -104,8 +115,7 @@ class VersionedGenerator:
             self._usage += generation.usage
             if generation.policy_version == self.version:
                 return generation
-            if self._weights is not None:
-                await self._generator.update_weights(*self._weights)
+            await self._give_weights()
         raise EngineError(
             f"the policy's engine answered {_MAX_DRAWS} times with other weights than those of "
             f"version {self.version}; does somebody else train with it?"

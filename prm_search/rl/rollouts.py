@@ -21,11 +21,15 @@ class TrainableGenerator(Generator, Protocol):
 
         Args:
             folder: with the weights as safetensors, where the engine runs.
-            version: of these weights.
+            version: of these weights, above 0.
 
         Raises:
             EngineError: if they cannot be loaded.
         """
+        ...
+
+    async def restore_weights(self) -> None:
+        """Go back to the weights that the engine started with: version 0."""
         ...
 
 

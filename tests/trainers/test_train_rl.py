@@ -1,0 +1,265 @@
+"""Trainings of a tiny policy on engines of this process, by the real loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl")
+from safetensors.torch import load_file
+
+from actors.inprocess import InProcessCluster
+from actors.transformers_generator import TransformersGenerator
+from prm_search.budget import Role
+from prm_search.data.loaded import Loaded
+from prm_search.engines import Engine
+from prm_search.errors import ConfigurationError, StoreError
+from prm_search.fakes import FakeScorer
+from prm_search.grading import GraderSettings
+from prm_search.policy import Policy
+from prm_search.rewards.credit import GroupCredit, Mean
+from prm_search.rewards.recipes import AnswerReward, CombinedReward, PrmReward
+from prm_search.search import BestOfN
+from prm_search.serving.job import EngineFactories
+from prm_search.types import Problem
+from trainers.prm_settings import Precision
+from trainers.rl import run_job, train
+from trainers.rl_job import TrainRl
+from trainers.rl_settings import PolicyOptimizer, RlTrainer
+
+NAMES = ("Ann", "Ben", "Cara", "Dan", "Eve")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewProblems:
+    """A data set."""
+
+    num_problems: int = 5
+
+    def load(self) -> Loaded:
+        problems = tuple(
+            Problem(id=name, prompt=f"How many shells has {name}?", answer="12")
+            for name in NAMES[: self.num_problems]
+        )
+        return Loaded(problems=problems, set_aside=())
+
+
+@pytest.fixture
+def make_job(tiny_model: Path, tmp_path: Path) -> Callable[..., TrainRl]:
+    def make(trainer: dict[str, Any] | None = None, name: str = "run", **given: Any) -> TrainRl:
+        policy = Policy(model=str(tiny_model), max_tokens=12, logprobs=True)
+        reward = CombinedReward(parts={"prm": PrmReward(), "answer": AnswerReward()})
+        fields: dict[str, Any] = {
+            "policy": policy,
+            "engine": EngineFactories(
+                {
+                    Role.POLICY: partial(TransformersGenerator, policy=policy),
+                    Role.PRM: partial(FakeScorer, noise=0.1),
+                }
+            ),
+            "cluster": InProcessCluster(),
+            "data": FewProblems(),
+            "held_out": FewProblems(num_problems=2),
+            "reward": reward,
+            "credit": GroupCredit(),
+            "grader": GraderSettings(num_processes=1),
+            "trainer": RlTrainer(
+                **{
+                    "num_updates": 3,
+                    "problems_per_update": 2,
+                    "rollouts_per_problem": 4,
+                    "rollouts_per_forward": 4,
+                    "optimizer": PolicyOptimizer(learning_rate=1e-3),
+                    "precision": Precision.float32,
+                    "checkpoint_every": 2,
+                }
+                | (trainer or {})
+            ),
+            "run_dir": str(tmp_path / name),
+            "model_dir": str(tmp_path / name / "model"),
+        }
+        return TrainRl(**fields | given)
+
+    return make
+
+
+def run(job: TrainRl) -> int:
+    return run_job(job, config={"credit": str(job.credit)}, command="again")
+
+
+def lines(job: TrainRl) -> list[dict[str, float]]:
+    text = (Path(job.run_dir) / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def updates(job: TrainRl) -> list[dict[str, float]]:
+    return [line for line in lines(job) if "loss" in line]
+
+
+def curve(job: TrainRl) -> list[float]:
+    names = ("step", "grad_norm", "prm_mean", "tokens_per_response", "entropy")
+    return [line[name] for line in updates(job) for name in names]
+
+
+def test_a_training_from_rollouts_to_the_model(
+    make_job: Callable[..., TrainRl], tiny_model: Path
+) -> None:
+    job = make_job()
+    assert run(job) == 0
+    found = updates(job)
+    assert [line["step"] for line in found] == [1, 2, 3]
+    assert [line["policy_version"] for line in found] == [0, 1, 2]
+    assert all(line["logprob_gap"] < 1e-4 for line in found)  # the engine has the new weights
+    assert all(line["grad_norm"] > 0 for line in found)
+    assert all(line["num_rollouts"] == 8 for line in found)
+    evaluated = [line["step"] for line in lines(job) if "held_out_accuracy" in line]
+    assert evaluated == [0, 3]
+    result = json.loads((Path(job.run_dir) / "result.json").read_text())
+    assert result["updates"] == 3
+    assert result["after"]["held_out_accuracy"] == 0
+    weights = load_file(Path(job.model_dir) / "model.safetensors")
+    start = load_file(tiny_model / "model.safetensors")
+    assert weights.keys() == start.keys()
+    assert any(not weights[name].equal(start[name]) for name in start)
+    assert "GRPO" in (Path(job.model_dir) / "README.md").read_text()
+    assert run(job) == 0  # finished: nothing is done
+    assert len(updates(job)) == 3
+
+
+def test_a_resumed_training_goes_on_as_if_it_had_never_stopped(
+    make_job: Callable[..., TrainRl],
+) -> None:
+    whole = make_job({"num_updates": 5}, name="whole")
+    assert run(whole) == 0
+    first = make_job({"num_updates": 2}, name="parts")
+    assert run(first) == 0
+    (Path(first.run_dir) / "result.json").unlink()
+    rest = make_job({"num_updates": 5}, name="parts")
+    assert run(rest) == 0
+    assert curve(rest) == pytest.approx(curve(whole), rel=1e-5)
+
+
+def test_updates_after_the_last_checkpoint_are_made_again(
+    make_job: Callable[..., TrainRl],
+) -> None:
+    job = make_job({"num_updates": 3, "checkpoint_every": 2})
+    assert run(job) == 0
+    expected = curve(job)
+    # As after a kill within the third update: its checkpoint was begun, its metrics are torn.
+    run_dir = Path(job.run_dir)
+    (run_dir / "result.json").unlink()
+    (run_dir / "checkpoints/checkpoint-3/trainer_state.json").write_text("{")
+    with (run_dir / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "lo')
+    assert run(job) == 0
+    assert curve(job) == pytest.approx(expected, rel=1e-5)
+
+
+def test_another_configuration_is_refused(make_job: Callable[..., TrainRl]) -> None:
+    job = make_job({"num_updates": 1})
+    assert run(job) == 0
+    with pytest.raises(StoreError, match="another configuration: credit"):
+        run(replace(job, credit=GroupCredit(process=Mean())))
+
+
+async def test_engines_are_used_again_from_the_weights_that_they_began_with(
+    make_job: Callable[..., TrainRl],
+) -> None:
+    engines = await _started(make_job())
+    jobs = [make_job({"num_updates": 2}, name=name) for name in ("first", "second")]
+    try:
+        for job in jobs:
+            assert await train(job, engines) == 0
+    finally:
+        for engine in engines.values():
+            await engine.close()
+    assert curve(jobs[1]) == pytest.approx(curve(jobs[0]), rel=1e-5)
+
+
+async def _started(job: TrainRl) -> Mapping[Role, Engine]:
+    engines = {role: factory() for role, factory in job.engine.items()}
+    for engine in engines.values():
+        await engine.start()
+    return engines
+
+
+async def test_a_training_that_is_stopped_keeps_what_is_done(
+    make_job: Callable[..., TrainRl],
+) -> None:
+    job = make_job()
+    engines = await _started(job)
+    stop = asyncio.Event()
+    stop.set()
+    try:
+        assert await train(job, engines, stop=stop) == 130
+        assert len(updates(job)) == 1
+        assert await train(job, engines) == 0
+    finally:
+        for engine in engines.values():
+            await engine.close()
+    assert [line["step"] for line in updates(job)] == [1, 2, 3]
+
+
+def test_credits_and_seeds_are_trained_one_after_another(
+    make_job: Callable[..., TrainRl],
+) -> None:
+    job = make_job(
+        {"num_updates": 1},
+        credit=None,
+        methods={"min": GroupCredit(), "outcome": GroupCredit(process=None)},
+        seeds=[0, 1],
+    )
+    assert run(job) == 0
+    found = sorted(
+        str(path.parent.relative_to(job.run_dir)) for path in Path(job.run_dir).rglob("result.json")
+    )
+    assert found == ["min/seed_0", "min/seed_1", "outcome/seed_0", "outcome/seed_1"]
+
+
+def test_the_budget_of_tokens_ends_a_training(make_job: Callable[..., TrainRl]) -> None:
+    job = make_job({"num_updates": 50, "max_generated_tokens": 150})
+    assert run(job) == 0
+    spent = [line["generated_tokens"] for line in updates(job)]
+    assert sum(spent[:-1]) < 150 <= sum(spent)
+
+
+def test_rollouts_of_a_search_bring_the_scores_of_its_tree(
+    make_job: Callable[..., TrainRl],
+) -> None:
+    job = make_job({"num_updates": 1}, search=BestOfN(num_samples=4))
+    assert run(job) == 0
+    [line] = updates(job)
+    assert line["prm_mean"] > 0
+    assert line["num_rollouts"] == 8
+
+
+def test_a_search_that_finds_too_little_is_named(make_job: Callable[..., TrainRl]) -> None:
+    with pytest.raises(ConfigurationError, match=r"found 2 candidates .* a group has 4 rollouts"):
+        run(make_job({"num_updates": 1}, search=BestOfN(num_samples=2)))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"temperature": 0.0}, "policy.temperature must be above 0"),
+        ({"top_p": 0.9}, "policy.top_p must be 1"),
+    ],
+)
+def test_sampling_that_the_loss_does_not_know_is_refused(
+    make_job: Callable[..., TrainRl], given: dict[str, Any], message: str
+) -> None:
+    job = make_job()
+    with pytest.raises(ConfigurationError, match=message):
+        replace(job, policy=replace(job.policy, **given))
+
+
+def test_forwards_have_to_divide_an_update() -> None:
+    with pytest.raises(ConfigurationError, match="must divide the 128 rollouts"):
+        RlTrainer(rollouts_per_forward=24)

@@ -1,0 +1,113 @@
+"""Trains a policy: engines, one training after another on them, rollouts that are rewarded at once.
+
+engines (Ray actors, or this process) ◄── rollouts, new weights ──► trainer (a thread here,
+or workers of Ray Train)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+
+from prm_search.budget import Role
+from prm_search.engines import Engine
+from prm_search.grading import MathGrader
+from prm_search.interrupt import StopOnInterrupt
+from prm_search.progress import display_for
+from prm_search.protocols import Scorer
+from prm_search.rewards import MicroBatcher
+from prm_search.rl import SampleCollector, TrainableGenerator, TreeCollector, VersionedGenerator
+from prm_search.run_session import INTERRUPTED, OK, running_engines
+from trainers.rl_evaluation import Evaluator
+from trainers.rl_job import MAY_DIFFER, TrainRl, is_finished
+from trainers.rl_session import Bridge, RlSession
+from trainers.run_folder import open_run
+
+
+def run_job(job: TrainRl, *, config: Mapping[str, object], command: str) -> int:
+    """Train; see `trainers.rl_job.TrainRl.run`."""
+    run_dir = Path(job.run_dir)
+    open_run(run_dir, config, seed=job.seed, command=command, may_differ=MAY_DIFFER)
+    return asyncio.run(_run_all(job, command))
+
+
+async def _run_all(job: TrainRl, command: str) -> int:
+    display = display_for(Console())
+    missing = [one for one in job.trainings() if not is_finished(one)]
+    if not missing:
+        display.say(f"{job.run_dir} is finished.")
+        return OK
+    stop = asyncio.Event()
+    async with running_engines(job.cluster, job.engine, display) as engines:
+        with StopOnInterrupt(stop, display):
+            for number, training in enumerate(missing, start=1):
+                if len(missing) > 1:
+                    display.say(f"Training {number} of {len(missing)}: {training.run_dir}")
+                if await train(training, engines, stop=stop) != OK:
+                    display.say(f"Stopped; what is done is kept. To go on:\n  {command}")
+                    return INTERRUPTED
+    return OK
+
+
+async def train(
+    job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyncio.Event | None = None
+) -> int:
+    """Train with one credit and one seed on engines that run; they can be used again afterwards.
+
+    Args:
+        job: without methods and seeds.
+        engines: by role, those of `job.engine`.
+        stop: ends the training after the update that is under way; a checkpoint is kept.
+
+    Returns:
+        0 if it came to its end, 130 if it was stopped.
+
+    Raises:
+        PrmSearchError: if it cannot be done.
+    """
+    if job.trainer.ray.num_workers:
+        from trainers.rl_ray import train_on_ray
+
+        return await train_on_ray(job, engines, stop=stop or asyncio.Event())
+    return await train_here(job, engines, stop=stop or asyncio.Event())
+
+
+async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyncio.Event) -> int:
+    """As `train`, with the trainer in this process, together with those that Ray has started."""
+    assert job.credit is not None
+    generator = VersionedGenerator(cast("TrainableGenerator", engines[Role.POLICY]))
+    scorer = cast("Scorer | None", engines.get(Role.PRM))
+    grader = MathGrader(job.grader)
+    try:
+        if job.search is None:
+            source = MicroBatcher(job.reward.source(engines, grader), job.batching)
+            collector = SampleCollector(generator, source)
+        else:
+            collector = TreeCollector(generator, job.search, scorer=scorer, grader=grader)
+        evaluator = None
+        if job.held_out is not None:
+            evaluator = Evaluator(
+                job.held_out.load().problems,
+                generator,
+                grader,
+                search=job.held_out_search,
+                scorer=scorer,
+                seed=job.seed,
+            )
+        # Whatever another training has left in the engine.
+        await generator.restore()
+        session = RlSession(
+            job,
+            collector,
+            generator,
+            evaluator,
+            bridge=Bridge(asyncio.get_running_loop()),
+            stop=stop,
+        )
+        return await asyncio.to_thread(session.run)
+    finally:
+        grader.close()

@@ -1,0 +1,67 @@
+"""Evaluations of a policy while it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prm_search.protocols import Generator, Grader, Scorer, SearchAlgorithm
+from prm_search.rl.evaluation import evaluate_greedy, evaluate_search
+from prm_search.types import Problem
+
+
+class Evaluator:
+    """Solves held-out problems, greedily and, if there is one, with a search."""
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        generator: Generator,
+        grader: Grader,
+        *,
+        search: SearchAlgorithm | None = None,
+        scorer: Scorer | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Take problems and engines.
+
+        Args:
+            problems: with reference answers.
+            generator: the policy.
+            grader: compares answers.
+            search: None leaves it at greedy decoding.
+            scorer: the PRM, if the search needs one.
+            seed: of the search.
+        """
+        self._problems = problems
+        self._generator = generator
+        self._grader = grader
+        self._search = search
+        self._scorer = scorer
+        self._seed = seed
+
+    async def __call__(self) -> dict[str, float]:
+        """Metrics, beginning with "held_out_" or, with the search, "held_out_search_"."""
+        greedy = await evaluate_greedy(self._generator, self._grader, self._problems)
+        metrics = {f"held_out_{name}": value for name, value in greedy.items()}
+        if self._search is not None:
+            found = await evaluate_search(
+                self._search,
+                self._generator,
+                self._scorer,
+                self._grader,
+                self._problems,
+                seed=self._seed,
+            )
+            metrics |= {f"held_out_search_{name}": value for name, value in found.items()}
+        return metrics
+
+
+def describe(metrics: dict[str, float]) -> str:
+    """An evaluation in words."""
+    parts = [f"greedy accuracy {metrics['held_out_accuracy']:.1%}"]
+    if "held_out_verified" in metrics:
+        parts.append(f"with every step right {metrics['held_out_verified']:.1%}")
+    if "held_out_search_accuracy" in metrics:
+        parts.append(f"with search {metrics['held_out_search_accuracy']:.1%}")
+    parts.append(f"{metrics['held_out_steps_per_response']:.1f} steps")
+    return ", ".join(parts)

@@ -1,0 +1,107 @@
+"""StepGRPOTrainer without padding: rollouts of different lengths are computed as one row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainers.packed_attention import use_packed_attention
+from trainers.step_grpo import PREFIX, StepGRPOTrainer
+
+_IGNORE = -100
+
+
+class PackedGRPOTrainer(StepGRPOTrainer):
+    """Computes the probabilities of tokens on packs, and nothing at all on padding.
+
+    Short and long answers stand side by side in a batch: where padding is computed too, it is
+    often as much as the rest.
+    """
+
+    def __init__(self, model: Any, **options: Any) -> None:
+        """Take what `StepGRPOTrainer` takes.
+
+        Raises:
+            ConfigurationError: if the model's attention cannot be packed.
+        """
+        self._logps: Tensor | None = None
+        super().__init__(model, **options)
+        for used in (self.model, self.ref_model):
+            if used is not None:
+                use_packed_attention(self.accelerator.unwrap_model(used))
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: nn.Module,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **others: Any,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Log probabilities, and entropies if asked for, of the last tokens of each row.
+
+        Args:
+            model: as the accelerator prepared it.
+            input_ids: [num_rows, num_tokens], padded on both sides.
+            attention_mask: of the same shape; 0 on padding.
+            logits_to_keep: tokens at the end of each row that count.
+            batch_size: rows of a pack; None means all.
+            compute_entropy: whether entropies are wanted.
+            others: what other kinds of models need. Not looked at.
+        """
+        size = batch_size or len(input_ids)
+        parts = [
+            self._pack(model, ids, mask, logits_to_keep)
+            for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True)
+        ]
+        logps = self._logps = torch.cat([part[0] for part in parts])
+        entropies = torch.cat([part[1] for part in parts]) if compute_entropy else None
+        return logps, entropies, None
+
+    def _compute_loss(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+        loss = super()._compute_loss(model, inputs)
+        sampled: Tensor | None = inputs.get("sampling_per_token_logps")
+        if sampled is not None and self._logps is not None:
+            # Where the engine does not compute what the trainer does, something is wrong.
+            known = inputs["completion_mask"].bool() & ~sampled.isnan()
+            if known.any():
+                gap = (self._logps.detach() - sampled)[known].abs().mean()
+                self._metrics["train"][f"{PREFIX}logprob_gap"].append(gap.item())
+        return loss
+
+    def _pack(
+        self, model: nn.Module, input_ids: Tensor, mask: Tensor, logits_to_keep: int
+    ) -> tuple[Tensor, Tensor]:
+        kept = mask.bool()
+        lengths: list[int] = kept.sum(1).tolist()
+        labels = input_ids.masked_fill(~kept, _IGNORE)
+        labels[:, :-logits_to_keep] = _IGNORE
+        positions = torch.cat([torch.arange(length) for length in lengths])
+        with self.accelerator.autocast():
+            output = model(
+                input_ids=input_ids[kept][None],
+                position_ids=positions.to(input_ids.device)[None],
+                lengths=lengths,
+                labels=labels[kept][None],
+                fused_lm_head=True,
+            )
+        return (
+            _unpack(output.log_probs, kept)[:, -logits_to_keep:],
+            _unpack(output.entropy, kept)[:, -logits_to_keep:],
+        )
+
+
+def _unpack(values: Tensor, kept: Tensor) -> Tensor:
+    """Values of a pack's tokens but the first, at their places in the rows; 0 elsewhere.
+
+    Args:
+        values: [1, num_kept - 1]
+        kept: [num_rows, num_tokens]
+    """
+    placed = values.new_zeros(kept.shape)
+    places = kept.flatten().nonzero()[1:, 0]
+    return placed.flatten().index_put((places,), values[0]).view(kept.shape)

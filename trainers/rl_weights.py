@@ -1,0 +1,79 @@
+"""The weights of the policy, on their way from the trainer to the engines."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from prm_search.errors import TrainingError
+
+_MEMORY = Path("/dev/shm")
+
+
+class WeightFolders:
+    """Writes each version of the weights to a folder of its own, and keeps the last two.
+
+    Args:
+        folder: that the engines see, too; None makes one in the memory of this machine.
+        dtype: that the engines compute in.
+    """
+
+    def __init__(self, folder: str | None, *, dtype: torch.dtype) -> None:
+        if folder is None:
+            parent = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+            self._folder = Path(tempfile.mkdtemp(prefix="prm_search_weights_", dir=parent))
+        else:
+            self._folder = Path(folder).expanduser().absolute()
+        self._dtype = dtype
+
+    def write(self, weights: dict[str, Tensor], version: int) -> str:
+        """Write a version.
+
+        Returns:
+            Its folder.
+
+        Raises:
+            TrainingError: if it cannot be written.
+        """
+        target = self._folder / f"version_{version:08}"
+        draft = self._folder / f".draft_{version:08}"
+        rounded = {name: weight.to(self._dtype).contiguous() for name, weight in weights.items()}
+        try:
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            save_file(rounded, draft / "model.safetensors", metadata={"format": "pt"})
+            shutil.rmtree(target, ignore_errors=True)
+            draft.rename(target)
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(
+                f"cannot hand weights over at {self._folder}: {error}; make room, or choose "
+                "another trainer.weights_dir"
+            ) from error
+        for old in sorted(self._folder.glob("version_*"))[:-2]:
+            shutil.rmtree(old, ignore_errors=True)
+        return str(target)
+
+    def remove(self) -> None:
+        """Remove what was written."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def policy_weights(model: nn.Module, accelerator: Accelerator) -> dict[str, Tensor]:
+    """The weights of a language model, gathered from all processes, on the CPU.
+
+    Every process has to call this; what it gives counts in the main one. Weights that are tied
+    to others are left out.
+    """
+    unwrapped: Any = accelerator.unwrap_model(model)
+    tied = set(getattr(unwrapped, "all_tied_weights_keys", None) or ())
+    state: dict[str, Tensor] = accelerator.get_state_dict(model) or {}
+    return {name: weight.detach().cpu() for name, weight in state.items() if name not in tied}
