@@ -59,14 +59,15 @@ from prm_search.labeling.witness_sharing import WitnessOrder, WitnessSharing
 
 METHODS: Mapping[str, Annotator] = {
     "lazy": MonteCarlo(order=Order.lazy),
+    "exhaustive": MonteCarlo(order=Order.exhaustive),
+    "consensus": Consensus(),
+    "judge": JudgeVotes(),
+    "stop_at_first_error": MonteCarlo(order=Order.stop_at_first_error),
     "binary_search": MonteCarlo(order=Order.binary_search),
     "witness_sharing": WitnessSharing(),
     "witness_sharing_backward": WitnessSharing(order=WitnessOrder.backward),
-    "judge": JudgeVotes(),
-    "consensus": Consensus(),
-    "stop_at_first_error": MonteCarlo(order=Order.stop_at_first_error),
-    "exhaustive": MonteCarlo(order=Order.exhaustive),
 }
+"""Those that are compared in time run one after the other: a machine may be slower later."""
 NUM_SAMPLES = 2
 """Samples of each problem."""
 FIRST_ERRORS = Path(__file__).with_name("processbench_first_errors.json")

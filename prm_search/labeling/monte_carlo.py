@@ -67,7 +67,7 @@ class MonteCarlo:
     not is the first error, with soft labels too."""
     order: Order = Order.lazy
     """Which rollouts are drawn."""
-    waves: list[int] = field(default_factory=lambda: [1, 1, 2, 4])
+    waves: list[int] = field(default_factory=lambda: [1, 1, 1, 1, 2, 2])
     """How many rollouts of a step are drawn side by side before looking whether it is decided;
     the last number is repeated. Of use to order=lazy and binary_search."""
 

@@ -53,7 +53,7 @@ class WitnessSharing:
     """Completions of each prefix, at most."""
     order: WitnessOrder = WitnessOrder.binary_search
     """How the last step with a witness is looked for."""
-    waves: list[int] = field(default_factory=lambda: [1, 1, 2, 4])
+    waves: list[int] = field(default_factory=lambda: [1, 1, 1, 1, 2, 2])
     """How many rollouts of a step are drawn side by side before looking for a success; the last
     number is repeated."""
 

@@ -114,16 +114,16 @@ def test_binary_search_is_exact_without_luck_after_an_error(case: Case) -> None:
 
 
 def test_lazy_draws_in_waves_and_stops_at_the_first_success_and_the_first_error() -> None:
-    completer = ScriptedCompleter(outcomes=[[R] * 8, [W, W, R, *[W] * 5], [W] * 8, [R] * 8])
+    completer = ScriptedCompleter(outcomes=[[R] * 8, [*[W] * 4, R, *[W] * 3], [W] * 8, [R] * 8])
     annotation = annotate(MonteCarlo(), response(5), completer)
     assert values(annotation) == [1.0, 1.0, 0.0, None, None]
-    assert [label.num_rollouts for label in annotation.labels] == [1, 4, 8, 0, 0]
+    assert [label.num_rollouts for label in annotation.labels] == [1, 6, 8, 0, 0]
     assert {label.source for label in annotation.labels} == {"monte_carlo"}
     assert annotation.details["monte_carlo"] == {
         "first_error": 2,
-        "num_rollouts": [1, 4, 8, 0, 0],
+        "num_rollouts": [1, 6, 8, 0, 0],
         "num_successes": [1, 1, 0, 0, 0],
-        "outcomes": {"right": 2, "wrong": 11},
+        "outcomes": {"right": 2, "wrong": 13},
         "answer": None,
     }
 
