@@ -53,4 +53,9 @@ def study_job(config: DictConfig) -> StudyJob:
     refuse_unknown(config, StudyJob)
     require_complete(config, "study", "run_dir")
     study: Study = build_part(config, "study")  # pyright: ignore[reportAssignmentType]
-    return StudyJob(study=study, quick=config.quick, run_dir=config.run_dir)
+    return StudyJob(
+        study=study,
+        quick=config.quick,
+        num_parallel=config.num_parallel,
+        run_dir=config.run_dir,
+    )

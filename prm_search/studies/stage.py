@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from rich.console import Console
 from rich.status import Status
@@ -22,7 +24,7 @@ STAGES = "stages.jsonl"
 """The stages that are done, with what they took."""
 LOGS = "logs"
 
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_LINES = 60.0
 _LINES_SHOWN = 15
 
@@ -43,60 +45,50 @@ class Stage:
     """What is there exactly if the stage is done."""
     work: Sequence[str] | Callable[[], object]
     """The arguments of a prm-search that does it in a process of its own, or a function."""
+    is_parallel: bool = False
+    """Whether it may run beside the stages of its kind that stand next to it."""
 
 
-Wait: TypeAlias = Callable[[str, float], None]
-"""Told now and then, while a stage runs: the last line that it wrote, and the seconds it took."""
+class Process(Protocol):
+    """A command that was started: a `subprocess.Popen`."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        ...
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal."""
+        ...
 
 
 class Launch(Protocol):
-    """Runs prm-search."""
+    """Starts prm-search."""
 
-    def __call__(self, arguments: Sequence[str], log: Path, wait: Wait) -> int:
-        """Run a command to its end.
+    def __call__(self, arguments: Sequence[str], log: Path, *, num_threads: int | None) -> Process:
+        """Start a command.
 
         Args:
             arguments: of prm-search.
-            log: where its output goes.
-            wait: called while it runs.
-
-        Returns:
-            Its exit code.
+            log: where its output is added.
+            num_threads: that its computations may use; None leaves it to them.
         """
         ...
 
 
-def launch_process(arguments: Sequence[str], log: Path, wait: Wait) -> int:
-    """Run prm-search in a process of its own; see `Launch`.
-
-    Ctrl-C is passed on, so that the process can finish what is in flight.
-    """
-    started = time.monotonic()
-    is_interrupted = False
-    with (
-        log.open("ab") as output,
-        subprocess.Popen(
+def launch_process(
+    arguments: Sequence[str], log: Path, *, num_threads: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start prm-search in a process of its own; see `Launch`."""
+    threads = {} if num_threads is None else {"OMP_NUM_THREADS": str(num_threads)}
+    with log.open("ab") as output:
+        return subprocess.Popen(
             [sys.executable, "-m", "prm_search", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a terminal's Ctrl-C comes here alone, and from here to it
-        ) as process,
-    ):
-        while True:
-            try:
-                try:
-                    code = process.wait(_SECONDS_BETWEEN_LOOKS)
-                except subprocess.TimeoutExpired:
-                    wait(last_line(log), time.monotonic() - started)
-                else:
-                    return INTERRUPTED if is_interrupted else code
-            except KeyboardInterrupt:
-                is_interrupted = True  # whatever it still finishes
-                process.send_signal(signal.SIGINT)
-            except BaseException:
-                process.terminate()
-                raise
+            env={**os.environ, **threads},
+            start_new_session=True,  # a terminal's Ctrl-C goes to the study, which passes it on
+        )
 
 
 def last_line(log: Path) -> str:
@@ -107,80 +99,152 @@ def last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")[:100]
 
 
+@dataclass(kw_only=True, slots=True)
+class _Running:
+    """A stage in a process of its own."""
+
+    stage: Stage
+    process: Process
+    num_beside: int
+    """Stages that run at the same time, this one included."""
+    started: float
+    shown: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
 class Stages:
     """Does the stages of a study in order, shows how far it is, and keeps what they took."""
 
     def __init__(
-        self, run_dir: Path, stages: Sequence[Stage], *, launch: Launch, console: Console
+        self,
+        run_dir: Path,
+        stages: Sequence[Stage],
+        *,
+        num_parallel: int,
+        launch: Launch,
+        console: Console,
     ) -> None:
         """The directory exists.
 
         Args:
             stages: all of the study.
-            launch: runs the commands.
+            num_parallel: how many stages may run side by side, each on its share of the cores.
+            launch: starts the commands.
             console: where progress is shown.
         """
         self._run_dir = run_dir
         self._stages = stages
+        self._num_parallel = num_parallel
         self._launch = launch
         self._console = console
 
-    def run(self, stage: Stage) -> int:
-        """Do a stage, unless it is done.
+    def run(self, stages: Sequence[Stage]) -> int:
+        """Do some of the stages, except those that are done.
+
+        Ctrl-C is passed on to commands, so that they can finish what is in flight.
 
         Returns:
-            0 if it is done, 130 if it was interrupted.
+            0 if all are done, 130 if it was interrupted.
 
         Raises:
-            StageError: if it failed.
+            StageError: if one failed; those beside it are finished.
         """
-        if stage.output.exists():
-            return OK
-        number = self._stages.index(stage) + 1
-        title = f"[{number}/{len(self._stages)}] {stage.name}"
-        left = self.seconds_left()
-        self._say(title + ("" if left is None else f" (about {minutes(left)} left)"))
-        started = time.monotonic()
-        if callable(stage.work):
-            stage.work()
-        else:
-            code = self._launch_shown(stage, stage.work, title)
-            if code == INTERRUPTED:
-                return code
-            if code or not stage.output.exists():
-                raise StageError(self._failure(stage, code))
-        seconds = time.monotonic() - started
-        with (self._run_dir / STAGES).open("a") as file:
-            took = {"stage": stage.name, "kind": stage.kind, "seconds": round(seconds, 1)}
-            file.write(json.dumps(took) + "\n")
-        self._say(f"    done in {seconds:.0f} s")
+        left = [stage for stage in stages if not stage.output.exists()]
+        for _, group in groupby(left, key=lambda stage: (stage.kind, stage.is_parallel)):
+            members = list(group)
+            size = min(self._num_parallel, len(members)) if members[0].is_parallel else 1
+            if self._run_group(members, size) == INTERRUPTED:
+                return INTERRUPTED
         return OK
 
     def seconds_left(self) -> float | None:
         """What the stages that are left will take; None until one of each kind has been timed."""
         known: dict[str, list[float]] = {}
         for item in times(self._run_dir):
-            known.setdefault(item.kind, []).append(item.seconds)
+            known.setdefault(item.kind, []).append(item.share)
         left = [stage.kind for stage in self._stages if not stage.output.exists()]
         if not left or set(left) - known.keys():
             return None
         return sum(sum(known[kind]) / len(known[kind]) for kind in left)
 
-    def _launch_shown(self, stage: Stage, arguments: Sequence[str], title: str) -> int:
+    def _run_group(self, stages: Sequence[Stage], size: int) -> int:
+        """Do stages of one kind, so many at a time."""
+        waiting, running = list(stages), list[_Running]()
+        failures: list[str] = []
+        is_interrupted = False
+        with Status("", console=self._console) as status:
+            while waiting or running:
+                try:
+                    while waiting and len(running) < size:
+                        self._begin(waiting.pop(0), size, running)
+                    if running:
+                        self._show(running, status)
+                        time.sleep(_SECONDS_BETWEEN_LOOKS)
+                    failures += self._finish(running)
+                    if failures:
+                        waiting.clear()
+                except KeyboardInterrupt:
+                    is_interrupted = True  # whatever is still finished
+                    waiting.clear()
+                    for item in running:
+                        item.process.send_signal(signal.SIGINT)
+        if is_interrupted:
+            return INTERRUPTED
+        if failures:
+            raise StageError("\n".join(failures))
+        return OK
+
+    def _begin(self, stage: Stage, num_beside: int, running: list[_Running]) -> None:
+        left = self.seconds_left()
+        number = self._stages.index(stage) + 1
+        title = f"[{number}/{len(self._stages)}] {stage.name}"
+        self._say(title + ("" if left is None else f" (about {minutes(left)} left)"))
+        started = time.monotonic()
+        if callable(stage.work):
+            stage.work()
+            self._keep(stage, time.monotonic() - started, 1)
+            return
         log = self._log(stage)
         log.parent.mkdir(exist_ok=True)
-        shown = 0.0
-        with Status(title, console=self._console) as status:
+        share = max(1, (os.cpu_count() or 1) // num_beside) if num_beside > 1 else None
+        process = self._launch(stage.work, log, num_threads=share)
+        running.append(
+            _Running(stage=stage, process=process, num_beside=num_beside, started=started)
+        )
 
-            def wait(line: str, seconds: float) -> None:
-                nonlocal shown
-                if self._console.is_terminal:
-                    status.update(f"{seconds:.0f} s  {line}")
-                elif seconds - shown >= _SECONDS_BETWEEN_LINES:
-                    shown = seconds
-                    self._say(f"    {seconds:.0f} s  {line}")
+    def _finish(self, running: list[_Running]) -> list[str]:
+        """Take out the stages that have ended, and say what failed."""
+        failures: list[str] = []
+        for item in list(running):
+            code = item.process.poll()
+            if code is None:
+                continue
+            running.remove(item)
+            if code == OK and item.stage.output.exists():
+                self._keep(item.stage, item.seconds, item.num_beside)
+            else:
+                failures.append(self._failure(item.stage, code))
+        return failures
 
-            return self._launch(arguments, log, wait)
+    def _keep(self, stage: Stage, seconds: float, num_beside: int) -> None:
+        item = Time(
+            stage=stage.name, kind=stage.kind, seconds=round(seconds, 1), num_beside=num_beside
+        )
+        with (self._run_dir / STAGES).open("a") as file:
+            file.write(json.dumps(asdict(item)) + "\n")
+        self._say(f"    {stage.name}: done in {seconds:.0f} s")
+
+    def _show(self, running: Sequence[_Running], status: Status) -> None:
+        for item in running:
+            line = f"{item.stage.name}: {item.seconds:.0f} s  {last_line(self._log(item.stage))}"
+            if self._console.is_terminal:
+                status.update(line)
+            elif item.seconds - item.shown >= _SECONDS_BETWEEN_LINES:
+                item.shown = item.seconds
+                self._say(f"    {line}")
 
     def _failure(self, stage: Stage, code: int) -> str:
         log = self._log(stage)
@@ -203,6 +267,13 @@ class Time:
     stage: str
     kind: str
     seconds: float
+    num_beside: int
+    """Stages that ran at the same time, it included."""
+
+    @property
+    def share(self) -> float:
+        """Its part of the time, in seconds."""
+        return self.seconds / self.num_beside
 
 
 def times(run_dir: Path) -> list[Time]:

@@ -12,13 +12,14 @@ from rich.console import Console
 
 from prm_search.errors import StoreError
 from prm_search.manifest import differences, load_config, write_config, write_manifest
+from prm_search.model_settings import require
 from prm_search.run_session import INTERRUPTED, OK
 from prm_search.studies.page import StudyReport, render, table_of
 from prm_search.studies.stage import Launch, Stage, Stages, launch_process, minutes, times
 
 RESULTS = "results.json"
 REPORT = "report.html"
-MAY_DIFFER = ("run_dir", "study.num_seeds")
+MAY_DIFFER = ("run_dir", "num_parallel", "study.num_seeds")
 """Settings that a resumed study may change: what is done stays what it is."""
 
 
@@ -60,8 +61,14 @@ class StudyJob:
     """The question that is studied: study=NAME."""
     quick: bool = False
     """Whether to take the small sizes, which show that everything works and decide nothing."""
+    num_parallel: int = 2
+    """Stages that run side by side where they may, such as trainings: each has its share of the
+    cores. Small models are trained twice as fast by two processes of one thread."""
     run_dir: str
     """Where everything is written. Giving that of an earlier study resumes it."""
+
+    def __post_init__(self) -> None:
+        require(self.num_parallel >= 1, "num_parallel", self.num_parallel, "must be at least 1")
 
 
 def run_study(
@@ -78,7 +85,7 @@ def run_study(
         config: what the job was built from, as plain values; recorded in the run directory.
         command: what starts the same study in the same run directory.
         console: where progress and tables are shown.
-        launch: runs the commands that the stages consist of.
+        launch: starts the commands that the stages consist of.
 
     Returns:
         0 if it came to its end, 130 if it was interrupted.
@@ -91,24 +98,19 @@ def run_study(
     study = job.study
     by_seed = {seed: study.stages(seed, run_dir) for seed in study.seeds}
     stages = [stage for group in by_seed.values() for stage in group]
-    runner = Stages(run_dir, stages, launch=launch, console=console)
+    runner = Stages(run_dir, stages, num_parallel=job.num_parallel, launch=launch, console=console)
     done: list[int] = []
     report: StudyReport | None = None
     for seed, group in by_seed.items():
         is_new = any(not stage.output.exists() for stage in group)
-        for stage in group:
-            try:
-                code = runner.run(stage)
-            except KeyboardInterrupt:
-                code = INTERRUPTED
-            if code == INTERRUPTED:
-                console.print(
-                    f"Interrupted; what is done is kept. To go on:\n  {command}",
-                    highlight=False,
-                    markup=False,
-                    soft_wrap=True,
-                )
-                return INTERRUPTED
+        if runner.run(group) == INTERRUPTED:
+            console.print(
+                f"Interrupted; what is done is kept. To go on:\n  {command}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+            return INTERRUPTED
         done.append(seed)
         if is_new or seed == study.seeds[-1]:
             report = study.report(done, run_dir, is_quick=job.quick)
@@ -119,7 +121,7 @@ def run_study(
             console.print(text, highlight=False, markup=False)
         if section.rows:
             console.print(table_of(section))
-    seconds = sum(item.seconds for item in times(run_dir))
+    seconds = sum(item.share for item in times(run_dir))
     console.print(f"All stages together took {minutes(seconds)}.", highlight=False)
     print(f"Report: {run_dir / REPORT}")
     return OK

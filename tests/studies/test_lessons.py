@@ -17,8 +17,8 @@ from prm_search.composition import compose
 from prm_search.errors import ConfigurationError
 from prm_search.studies.command import study_job
 from prm_search.studies.lessons.study import Lessons
-from prm_search.studies.stage import Wait
 from prm_search.studies.study import StudyJob, run_study
+from tests.studies.processes import Ended
 
 CONF = str(Path(__file__).parent / "conf")
 ENGINES = ["--config-dir", CONF, "engine=writers", "cluster=inprocess"]
@@ -46,8 +46,12 @@ class InThisProcess:
 
     commands: list[list[str]] = field(default_factory=list)
 
-    def __call__(self, arguments: Sequence[str], log: Path, wait: Wait) -> int:
+    def __call__(self, arguments: Sequence[str], log: Path, *, num_threads: int | None) -> Ended:
+        log.touch()
         self.commands.append(list(arguments))
+        return Ended(code=self._run(arguments), num_looks=1)
+
+    def _run(self, arguments: Sequence[str]) -> int:
         if arguments[0] != "train-prm":
             return main(arguments)
         settings = dict(item.split("=", 1) for item in arguments[1:])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,8 +17,16 @@ from rich.console import Console
 
 from prm_search.errors import StoreError
 from prm_search.studies.page import Section, StudyReport
-from prm_search.studies.stage import Stage, StageError, Stages, Wait, launch_process, times
+from prm_search.studies.stage import (
+    Launch,
+    Stage,
+    StageError,
+    Stages,
+    launch_process,
+    times,
+)
 from prm_search.studies.study import StudyJob, run_study
+from tests.studies.processes import Ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +66,14 @@ class FakeLaunch:
     codes: dict[str, int] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
 
-    def __call__(self, arguments: Sequence[str], log: Path, wait: Wait) -> int:
+    def __call__(self, arguments: Sequence[str], log: Path, *, num_threads: int | None) -> Ended:
         path = Path(arguments[1])
         self.made.append(path.name)
         log.write_text("starting\nsomething went wrong\n")
-        wait("starting", 1.0)
         code = self.codes.get(path.name, 0)
         if code == 0:
             path.write_text(f"of {path.name}")
-        return code
+        return Ended(code=code)
 
 
 def run(
@@ -113,19 +122,87 @@ def test_a_failed_stage_is_named_with_the_end_of_its_log_and_done_again(tmp_path
     assert json.loads((tmp_path / "results.json").read_text()) == {"seeds": [0, 1]}
 
 
+def stages_of(run_dir: Path, stages: Sequence[Stage], launch: Launch) -> Stages:
+    return Stages(
+        run_dir,
+        stages,
+        num_parallel=2,
+        launch=launch,
+        console=Console(file=StringIO(), width=100),
+    )
+
+
 def test_a_stage_that_writes_nothing_failed(tmp_path: Path) -> None:
     stage = Stage(kind="a", name="a", output=tmp_path / "absent", work=["a", "b"])
 
-    def launch(arguments: Sequence[str], log: Path, wait: Wait) -> int:
-        return 0
+    def launch(arguments: Sequence[str], log: Path, *, num_threads: int | None) -> Ended:
+        log.touch()
+        return Ended(code=0)
 
-    stages = Stages(tmp_path, [stage], launch=launch, console=Console(file=StringIO(), width=100))
     with pytest.raises(StageError, match="did not write"):
-        stages.run(stage)
+        stages_of(tmp_path, [stage], launch).run([stage])
+
+
+def test_parallel_stages_run_two_at_a_time_with_a_share_of_the_cores(tmp_path: Path) -> None:
+    alive: list[Ended] = []
+    most: list[tuple[int, int | None]] = []
+
+    def launch(arguments: Sequence[str], log: Path, *, num_threads: int | None) -> Ended:
+        log.touch()
+        Path(arguments[0]).touch()
+        alive.append(Ended(code=0))
+        most.append((sum(item.num_looks < 2 for item in alive), num_threads))
+        return alive[-1]
+
+    stages = [
+        Stage(
+            kind="train",
+            name=str(number),
+            output=tmp_path / str(number),
+            work=[str(tmp_path / str(number))],
+            is_parallel=number > 0,
+        )
+        for number in range(4)
+    ]
+    assert stages_of(tmp_path, stages, launch).run(stages) == 0
+    share = max(1, (os.cpu_count() or 1) // 2)
+    assert most == [(1, None), (1, share), (2, share), (1, share)]
+    assert [item.num_beside for item in times(tmp_path)] == [1, 2, 2, 2]
+
+
+def test_ctrl_c_is_passed_on_and_ends_the_study_even_if_the_stage_is_finished(
+    tmp_path: Path,
+) -> None:
+    class Interrupting(Ended):
+        def poll(self) -> int | None:
+            if not self.signals:
+                raise KeyboardInterrupt
+            return 0
+
+    process = Interrupting(code=0)
+
+    def launch(arguments: Sequence[str], log: Path, *, num_threads: int | None) -> Ended:
+        log.touch()
+        return process
+
+    stages = [
+        Stage(kind="a", name=name, output=tmp_path / name, work=[name]) for name in ("a", "b")
+    ]
+    (tmp_path / "a").touch()
+    assert stages_of(tmp_path, stages, launch).run(stages) == 130
+    assert process.signals == [signal.SIGINT]
 
 
 def test_an_interrupted_study_says_how_to_go_on(tmp_path: Path) -> None:
-    code, output = run(tmp_path, FakeLaunch(codes={"made-1": 130}))
+    class Interrupted(FakeLaunch):
+        def __call__(
+            self, arguments: Sequence[str], log: Path, *, num_threads: int | None
+        ) -> Ended:
+            if arguments[1].endswith("made-1"):
+                raise KeyboardInterrupt
+            return super().__call__(arguments, log, num_threads=num_threads)
+
+    code, output = run(tmp_path, Interrupted())
     assert code == 130
     assert "To go on:\n  prm-search study …" in output
 
@@ -147,15 +224,6 @@ def test_a_directory_of_another_study_is_refused(tmp_path: Path) -> None:
 
 def test_commands_run_in_processes_of_their_own(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert launch_process(["--version"], log, lambda *_: None) == 0
+    assert launch_process(["--version"], log, num_threads=1).wait() == 0
     assert log.read_text().startswith("prm-search")
-    assert launch_process(["no-such-command"], log, lambda *_: None) == 2
-
-
-def test_ctrl_c_is_passed_on_and_ends_the_study_even_if_the_stage_is_finished(
-    tmp_path: Path,
-) -> None:
-    def interrupt(line: str, seconds: float) -> None:
-        raise KeyboardInterrupt
-
-    assert launch_process(["study", "--help"], tmp_path / "log", interrupt) == 130
+    assert launch_process(["no-such-command"], log).wait() == 2

@@ -32,17 +32,17 @@ class Lessons:
 
     num_seeds: int = 3
     """Repetitions, each with problems, responses and trainings of its own."""
-    num_problems: int = 500
+    num_problems: int = 350
     """Problems of a seed whose responses are labeled."""
     num_responses: int = 4
     """Responses that are sampled for each of them."""
     num_rollouts: int = 8
     """Completions of each prefix."""
-    num_updates: int = 150
+    num_updates: int = 200
     """Of each training, whatever the source keeps."""
     thresholds: list[float] = field(default_factory=list[float])
     """Train a PRM on Monte-Carlo hard labels with each of these thresholds too, in (0, 1)."""
-    num_test_problems: int = 150
+    num_test_problems: int = 180
     """Problems of a seed on which PRMs are evaluated."""
     num_samples: int = 24
     """Samples of each of them. Best-of-k is a mean over the subsets of k; a majority vote with
@@ -88,7 +88,8 @@ class Lessons:
         """What has to be done for a seed; see `prm_search.studies.study.Study`."""
         return [
             *self._data_stages(seed, run_dir / f"seed-{seed}"),
-            *self._prm_stages(seed, run_dir / f"seed-{seed}"),
+            *self._training_stages(seed, run_dir / f"seed-{seed}"),
+            *self._evaluation_stages(seed, run_dir / f"seed-{seed}"),
         ]
 
     def report(self, seeds: Sequence[int], run_dir: Path, *, is_quick: bool) -> StudyReport:
@@ -96,7 +97,7 @@ class Lessons:
         folders = [run_dir / f"seed-{seed}" for seed in seeds]
         seconds: dict[str, float] = {}
         for item in times(run_dir):
-            seconds[item.kind] = seconds.get(item.kind, 0.0) + item.seconds
+            seconds[item.kind] = seconds.get(item.kind, 0.0) + item.share
         results = measure(
             self.sources,
             [folder / "labels" for folder in folders],
@@ -156,10 +157,9 @@ class Lessons:
             ],
         )
 
-    def _prm_stages(self, seed: int, folder: Path) -> Iterator[Stage]:
+    def _training_stages(self, seed: int, folder: Path) -> Iterator[Stage]:
         for source in self.sources:
             training = folder / "trainings" / source.name
-            evaluation = folder / "evaluations" / source.name
             yield Stage(
                 kind="train",
                 name=f"seed {seed} train {source.name}",
@@ -175,7 +175,13 @@ class Lessons:
                     f"run_dir={_quoted(training)}",
                     f"model_dir={_quoted(training / source.name)}",
                 ],
+                is_parallel=True,
             )
+
+    def _evaluation_stages(self, seed: int, folder: Path) -> Iterator[Stage]:
+        for source in self.sources:
+            model = folder / "trainings" / source.name / source.name
+            evaluation = folder / "evaluations" / source.name
             yield Stage(
                 kind="evaluate",
                 name=f"seed {seed} evaluate {source.name}",
@@ -183,11 +189,12 @@ class Lessons:
                 work=[
                     *("evaluate", *self.evaluate, "benchmark=bias", "subject=prm"),
                     f"benchmark.run_dir={_quoted(folder / 'samples')}",
-                    f"prm.model={_quoted(training / source.name)}",
+                    f"prm.model={_quoted(model)}",
                     f"threshold={THRESHOLD}",
                     f"seed={seed}",
                     f"run_dir={_quoted(evaluation)}",
                 ],
+                is_parallel=True,
             )
 
 
