@@ -213,7 +213,8 @@ def _run_with_hydra(
             width = min(shutil.get_terminal_size((100, 24)).columns, 120)
             print(help_text(description, overrides, config_dir=options.config_dir, width=width))
             return OK
-        sys.argv = [f"prm-search {description.command}", *flags, *overrides, *further]
+        final = _deferred(overrides) if options.multirun else overrides
+        sys.argv = [f"prm-search {description.command}", *flags, *final, *further]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come here rather than to the terminal
         start = hydra.main("pkg://conf", config_name=description.command, version_base="1.3")
         start(run)()
@@ -227,6 +228,23 @@ def _run_with_hydra(
     finally:
         sys.argv = arguments_before
     return max(codes, default=OK)
+
+
+def _deferred(given: Sequence[str]) -> list[str]:
+    """The overrides of a multirun, with settings inside of varied groups as values to vary, too.
+
+    Hydra first composes a configuration without what is varied. In it, a group has the option
+    that is its default, which may not have such a setting.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(given))
+    varied = {item.get_key_element() for item in parsed if item.is_sweep_override()}
+    return [
+        f"{name}=choice({value})"
+        if not item.is_sweep_override() and name.lstrip("+").partition(".")[0] in varied
+        else text
+        for text, item in zip(given, parsed, strict=True)
+        for name, _, value in [text.partition("=")]
+    ]
 
 
 def _folder(chosen: Sequence[str], given: Sequence[str]) -> str:

@@ -38,7 +38,15 @@ def explain(
         if name in groups and name not in groups_of(command):
             chosen = [item for item in overrides if item.startswith("experiment=")]
             return f"{' '.join(chosen) or name}: prm-search {command} knows no {name}"
-        valid = list(names(command, _choices(overrides, groups), config_dir))
+        choices = _choices(overrides, groups)
+        group = name.partition(".")[0]
+        varied = [item for item in choices if item.startswith(f"{group}=") and "," in item]
+        if varied and group != name:
+            return (
+                f"{name}: not all of {varied[0]} have such a setting. Vary the settings of each "
+                "in a multirun of its own; all of them can have the same run_dir"
+            )
+        valid = list(names(command, choices, config_dir))
         return (
             f"{name}: there is no such setting{_nearest(name, [*valid, *groups])} "
             f"See prm-search {command} --help"

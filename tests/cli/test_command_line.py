@@ -149,3 +149,28 @@ def test_a_policy_without_variety_can_be_decoded_greedily(
     fakes = ["search", "--config-dir", FAKES, "engine=fake", *settings, "policy.temperature=0"]
     assert main([*fakes, "search=greedy", f"run_dir={tmp_path}/run"]) == 0
     assert "greedy" in capsys.readouterr().out
+
+
+def test_a_setting_that_not_all_searches_of_a_sweep_have_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = ["--multirun", "search=majority,beam", "run_dir=sweep"]
+    for setting in ("search.num_samples=4", "search.num_samples=4,8"):
+        message = fails(capsys, *sweep, setting)
+        assert "not all of search=majority,beam have such a setting" in message
+    assert not list(tmp_path.glob("**/records.jsonl"))
+
+
+def test_a_setting_that_all_searches_of_a_sweep_have_needs_no_default_search_that_has_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "problems.jsonl").write_text('{"problem": "1 + 1"}')
+    settings = ["cluster=inprocess", "data=rows", f"data.path={tmp_path}/problems.jsonl"]
+    sweep = ["--multirun", "search=majority,best_of_n", "search.num_samples=4", "seed=0,1"]
+    fakes = ["search", "--config-dir", FAKES, "engine=fake", *settings]
+    assert main([*fakes, *sweep, f"run_dir={tmp_path}/sweep"]) == 0
+    names = {path.parent.name for path in tmp_path.glob("sweep/*/results.jsonl")}
+    assert names == {
+        f"search={name},seed={seed}" for name in ("majority", "best_of_n") for seed in (0, 1)
+    }
