@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from prm_search import convert_command
+from prm_search.bootstrapping.command import TRAIN_RPRM, rprm_job
 from prm_search.building import plain_config
 from prm_search.command_descriptions import LABEL, SEARCH
 from prm_search.command_help import Description, help_text
@@ -111,6 +112,11 @@ def study(arguments: Sequence[str]) -> int:
     return _run_with_hydra(STUDY, quick, _study)
 
 
+def train_rprm(arguments: Sequence[str]) -> int:
+    """Train an R-PRM: `prm-search train-rprm`."""
+    return _run_with_hydra(TRAIN_RPRM, arguments, _train_rprm)
+
+
 def train_rl(arguments: Sequence[str]) -> int:
     """Train a policy: `prm-search train-rl`."""
     return _run_with_hydra(TRAIN_RL, arguments, _train_rl)
@@ -147,6 +153,7 @@ COMMANDS: Mapping[str, Command] = {
         summary="convert labeled solutions between formats", run=convert_command.run
     ),
     "train-prm": Command(summary=TRAIN_PRM.summary, run=train_prm),
+    "train-rprm": Command(summary=TRAIN_RPRM.summary, run=train_rprm),
     "study": Command(summary=STUDY.summary, run=study),
     "train-rl": Command(summary=TRAIN_RL.summary, run=train_rl),
     "serve-reward": Command(summary=SERVE_REWARD.summary, run=serve_reward),
@@ -305,6 +312,10 @@ def _train(config: DictConfig, command: str) -> int:
 
 def _study(config: DictConfig, command: str) -> int:
     return study_with(config, command, _console())
+
+
+def _train_rprm(config: DictConfig, command: str) -> int:
+    return rprm_job(config).run(config=plain_config(config), command=command)
 
 
 def _train_rl(config: DictConfig, command: str) -> int:

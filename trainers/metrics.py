@@ -40,8 +40,12 @@ class MetricsLog:
         self._accelerator.log(dict(values), step=step)
 
 
-def tracker_names(tracker: Tracker) -> list[str]:
+def tracker_names(tracker: Tracker, setting: str = "trainer.report_to") -> list[str]:
     """What an accelerator logs with.
+
+    Args:
+        tracker: what is asked for.
+        setting: where it is asked for.
 
     Raises:
         ConfigurationError: if the tracker is not installed.
@@ -53,8 +57,8 @@ def tracker_names(tracker: Tracker) -> list[str]:
     }
     if not is_there[tracker]():
         raise ConfigurationError(
-            f"trainer.report_to={tracker}: {tracker} is not installed; pip install {tracker}, or "
-            "take trainer.report_to=none (metrics.jsonl is written in any case)"
+            f"{setting}={tracker}: {tracker} is not installed; pip install {tracker}, or take "
+            f"{setting}=none (metrics.jsonl is written in any case)"
         )
     return [] if tracker is Tracker.none else [str(tracker)]
 

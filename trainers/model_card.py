@@ -52,7 +52,7 @@ def model_card(job: TrainPrm, facts: Facts, outcome: Outcome) -> str:
             "",
             "## Data",
             "",
-            *_table(
+            *card_table(
                 {
                     "files": f"`{job.data.path}` ({job.data.format})",
                     "solutions": f"{facts.num_solutions:,} ({facts.num_set_aside:,} left out)",
@@ -68,7 +68,7 @@ def model_card(job: TrainPrm, facts: Facts, outcome: Outcome) -> str:
             "",
             "## Training",
             "",
-            *_table(
+            *card_table(
                 {
                     "loss": f"{job.objective.loss}, {outcome.loss:.4f} at the end",
                     "weights of wrong and right steps": (
@@ -95,7 +95,7 @@ def model_card(job: TrainPrm, facts: Facts, outcome: Outcome) -> str:
             "",
             "## Versions",
             "",
-            *_table(_versions()),
+            *card_table(package_versions()),
             "",
         ]
     )
@@ -109,7 +109,7 @@ def _scores(job: TrainPrm, score: FirstErrorScore | None) -> Sequence[str]:
         f"`{job.held_out.path}`. F1 is the harmonic mean of the two accuracies, as ProcessBench "
         "defines it.",
         "",
-        *_table(
+        *card_table(
             {
                 "threshold": f"{job.threshold:g}",
                 "error accuracy": f"{score.error_accuracy:.3f} (n={score.num_errors})",
@@ -146,13 +146,15 @@ def _use(job: TrainPrm) -> Sequence[str]:
     ]
 
 
-def _table(rows: Mapping[str, str]) -> list[str]:
+def card_table(rows: Mapping[str, str]) -> list[str]:
+    """Names and values as a table in Markdown."""
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
 
 
-def _versions() -> dict[str, str]:
+def package_versions(*further: str) -> dict[str, str]:
+    """The versions of what trains, and of further packages, if they are installed."""
     found: dict[str, str] = {}
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *further):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

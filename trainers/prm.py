@@ -6,17 +6,14 @@ labeled solutions -> examples -> loop (packs, bf16, ZeRO, LoRA) -> checkpoints, 
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 import transformers
-from accelerate import Accelerator
 from accelerate.utils import gather_object
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
@@ -27,6 +24,7 @@ from prm_search.manifest import differences, load_config, write_config, write_ma
 from prm_search.model_folder import check_folder
 from prm_search.seeds import derive_seed
 from trainers.checkpoints import Checkpoints
+from trainers.interruption import interruptible
 from trainers.metrics import MetricsLog
 from trainers.model_card import Outcome, model_card
 from trainers.optimizers import make_optimizers
@@ -175,7 +173,7 @@ class _Session:
                 num_done=self._num_done,
                 is_shown=loop.accelerator.is_main_process,
             ) as progress,
-            _interruptible(loop.accelerator) as interrupted,
+            interruptible(is_alone=loop.accelerator.num_processes == 1) as interrupted,
         ):
 
             def after(update: Update) -> bool:
@@ -257,35 +255,6 @@ def _read(
     except DataError as error:
         raise DataError(f"held_out: {error}") from error
     return examples, facts, held_out, truths
-
-
-@contextmanager
-def _interruptible(accelerator: Accelerator) -> Generator[list[int], None, None]:
-    """While this lasts, Ctrl-C is noted in the list; the second one ends everything at once.
-
-    Several processes would have to agree on when to stop: there Ctrl-C ends them, and the last
-    checkpoint is what is kept.
-    """
-    noted: list[int] = []
-    if accelerator.num_processes > 1:
-        yield noted
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: object) -> None:
-        if noted:
-            raise KeyboardInterrupt
-        noted.append(number)
-
-    try:
-        signal.signal(signal.SIGINT, note)
-    except ValueError:  # not in the main thread, which alone may do this
-        yield noted
-        return
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _score_values(score: FirstErrorScore) -> dict[str, float]:

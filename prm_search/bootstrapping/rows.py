@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from prm_search.bootstrapping.analyst import AnalysedProblem, Outcome
-from prm_search.bootstrapping.bootstrap_records import BootstrapTotals
+from prm_search.bootstrapping.bootstrap_totals import BootstrapTotals
 from prm_search.bootstrapping.labeled_steps import is_for_validation
 from prm_search.bootstrapping.settings import Preferences
 from prm_search.errors import DataError

@@ -10,11 +10,8 @@ from typing import cast
 
 from prm_search.bootstrapping.analysis_source import AnalysisSource
 from prm_search.bootstrapping.analyst import Analyst
-from prm_search.bootstrapping.bootstrap_records import (
-    BootstrapTotals,
-    record_of_analyses,
-    record_of_failure,
-)
+from prm_search.bootstrapping.bootstrap_records import record_of_analyses, record_of_failure
+from prm_search.bootstrapping.bootstrap_totals import BootstrapTotals
 from prm_search.bootstrapping.labeled_steps import LabeledProblem
 from prm_search.budget import Role
 from prm_search.data.loaded import Loaded, SetAside

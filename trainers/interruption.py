@@ -1,0 +1,39 @@
+"""What Ctrl-C does to a training."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+
+
+@contextmanager
+def interruptible(*, is_alone: bool) -> Generator[list[int], None, None]:
+    """While this lasts, Ctrl-C is noted in the list; the second one ends everything at once.
+
+    Several processes would have to agree on when to stop: there Ctrl-C ends them, and the last
+    checkpoint is what is kept.
+
+    Args:
+        is_alone: whether this is the only process of the training.
+    """
+    noted: list[int] = []
+    if not is_alone:
+        yield noted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: object) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    try:
+        signal.signal(signal.SIGINT, note)
+    except ValueError:  # not in the main thread, which alone may do this
+        yield noted
+        return
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
