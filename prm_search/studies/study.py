@@ -62,8 +62,8 @@ class StudyJob:
     quick: bool = False
     """Whether to take the small sizes, which show that everything works and decide nothing."""
     num_parallel: int = 2
-    """Stages that run side by side where they may, such as trainings: each has its share of the
-    cores. Small models are trained twice as fast by two processes of one thread."""
+    """Stages that run side by side where they may, such as trainings, each on its share of the
+    cores: a small model gains little from a second one."""
     run_dir: str
     """Where everything is written. Giving that of an earlier study resumes it."""
 
