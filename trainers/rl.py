@@ -7,6 +7,7 @@ or workers of Ray Train)
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -20,8 +21,17 @@ from prm_search.interrupt import StopOnInterrupt
 from prm_search.progress import display_for
 from prm_search.protocols import Scorer
 from prm_search.rewards import MicroBatcher
-from prm_search.rl import SampleCollector, TrainableGenerator, TreeCollector, VersionedGenerator
+from prm_search.rl import (
+    KnownRewards,
+    Rollout,
+    RolloutLog,
+    SampleCollector,
+    TrainableGenerator,
+    TreeCollector,
+    VersionedGenerator,
+)
 from prm_search.run_session import INTERRUPTED, OK, running_engines
+from trainers.rl_arguments import latest_checkpoint, num_updates
 from trainers.rl_evaluation import Evaluator
 from trainers.rl_job import MAY_DIFFER, TrainRl, is_finished
 from trainers.rl_session import Bridge, RlSession
@@ -83,11 +93,20 @@ async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyn
     scorer = cast("Scorer | None", engines.get(Role.PRM))
     grader = MathGrader(job.grader)
     try:
+        num_done = num_updates(latest_checkpoint(Path(job.run_dir)))
+        log = RolloutLog(_rollouts(job), num_done=num_done)
+
+        def note(rollout: Rollout) -> None:
+            if job.trainer.keep_rollouts:
+                log.write(generator.version + 1, rollout)
+
         if job.search is None:
-            source = MicroBatcher(job.reward.source(engines, grader), job.batching)
-            collector = SampleCollector(generator, source)
+            batcher = MicroBatcher(job.reward.source(engines, grader), job.batching)
+            collector = SampleCollector(generator, KnownRewards(batcher, log.known), note=note)
         else:
-            collector = TreeCollector(generator, job.search, scorer=scorer, grader=grader)
+            collector = TreeCollector(
+                generator, job.search, scorer=scorer, grader=grader, note=note
+            )
         evaluator = None
         if job.held_out is not None:
             evaluator = Evaluator(
@@ -111,3 +130,9 @@ async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyn
         return await asyncio.to_thread(session.run)
     finally:
         grader.close()
+
+
+def _rollouts(job: TrainRl) -> Path:
+    """The file of this process."""
+    rank = int(os.environ.get("RANK", "0"))
+    return Path(job.run_dir) / (f"rollouts_{rank}.jsonl" if rank else "rollouts.jsonl")

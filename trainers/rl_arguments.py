@@ -15,6 +15,8 @@ from prm_search.seeds import derive_seed
 from trainers.prm_settings import Precision, Tracker
 from trainers.rl_job import TrainRl
 
+_CHECKPOINTS = "checkpoints"
+_PATTERN = f"{PREFIX_CHECKPOINT_DIR}-[0-9]*"
 _STATE = "trainer_state.json"
 """What a checkpoint has that was written to its end."""
 
@@ -31,7 +33,7 @@ def grpo_arguments(job: TrainRl) -> GRPOConfig:
     num_forwards = settings.rollouts_per_update // (num_processes * settings.rollouts_per_forward)
     is_cpu = not torch.cuda.is_available()
     return GRPOConfig(
-        output_dir=str(Path(job.run_dir) / "checkpoints"),
+        output_dir=str(Path(job.run_dir) / _CHECKPOINTS),
         max_steps=settings.num_updates,
         per_device_train_batch_size=settings.rollouts_per_forward,
         gradient_accumulation_steps=num_forwards,
@@ -65,14 +67,15 @@ def grpo_arguments(job: TrainRl) -> GRPOConfig:
     )
 
 
-def latest_checkpoint(folder: Path) -> Path | None:
+def latest_checkpoint(run_dir: Path) -> Path | None:
     """The newest checkpoint that was written to its end; None if there is none."""
-    found = [
-        path
-        for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
-        if path.name.rpartition("-")[2].isdigit() and _is_complete(path)
-    ]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    found = [path for path in (run_dir / _CHECKPOINTS).glob(_PATTERN) if _is_complete(path)]
+    return max(found, key=num_updates, default=None)
+
+
+def num_updates(checkpoint: Path | None) -> int:
+    """Updates up to a checkpoint; 0 if there is none."""
+    return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
 
 
 def _is_complete(checkpoint: Path) -> bool:

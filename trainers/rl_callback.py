@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from prm_search.errors import ConfigurationError
 from prm_search.reporting.reward_plot import plot_rewards
 from prm_search.rewards.guards import Hacking
 from trainers.metrics import METRICS, MetricsLog
-from trainers.rl_evaluation import describe
+from trainers.rl_evaluation import Evaluation, describe
 from trainers.rl_job import TrainRl
 from trainers.rl_progress import RlProgress
 from trainers.step_grpo import PREFIX
@@ -37,7 +38,7 @@ class RlCallback(TrainerCallback):
         accelerator: Accelerator,
         num_done: int,
         notes: Callable[[], Mapping[str, float]],
-        evaluate: Callable[[int], dict[str, float]] | None,
+        evaluate: Callable[[int], Evaluation | None] | None,
         stop: asyncio.Event,
     ) -> None:
         """Begin, or go on with the metrics of an earlier session.
@@ -47,7 +48,8 @@ class RlCallback(TrainerCallback):
             accelerator: knows the processes.
             num_done: updates of earlier sessions that a checkpoint keeps.
             notes: further metrics of the update that has just been made.
-            evaluate: gives metrics on held-out problems, for a number of updates.
+            evaluate: solves held-out problems after so many updates; gives None in all processes
+                but one.
             stop: ends the training after the update that is under way.
         """
         self._job = job
@@ -62,6 +64,7 @@ class RlCallback(TrainerCallback):
         self._log = MetricsLog(run_dir, after=num_done, accelerator=accelerator)
         self._history = [line for line in lines if "loss" in line]
         self._evaluations = [line for line in lines if "held_out_accuracy" in line]
+        self._last_evaluation: Evaluation | None = None
         self._hacking: Hacking | None = None
         self._find_hacking()
         self._progress = RlProgress(
@@ -97,8 +100,8 @@ class RlCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Evaluate the policy as it is before the first update."""
-        if not self._evaluations:
+        """Evaluate the policy as it is before the first update, or after the last one."""
+        if not self._evaluations or self.is_finished:
             self._evaluate_now(self._num_done)
 
     def on_log(
@@ -140,6 +143,7 @@ class RlCallback(TrainerCallback):
 
     def result(self) -> dict[str, Any]:
         """What came of the training, once it is finished."""
+        last = self._last_evaluation
         return {
             "updates": len(self._history),
             "generated_tokens": self.num_generated_tokens,
@@ -148,6 +152,7 @@ class RlCallback(TrainerCallback):
             "before": self._evaluations[0] if self._evaluations else None,
             "after": self._evaluations[-1] if self._evaluations else None,
             "last_updates": _means(self._history[-10:]),
+            "held_out": [asdict(one) for one in last.greedy] if last is not None else [],
         }
 
     def plot(self) -> None:
@@ -161,9 +166,10 @@ class RlCallback(TrainerCallback):
         if self._evaluate is None:
             return
         began = time.monotonic()
-        metrics = self._evaluate(update)
-        if metrics:
-            metrics["seconds_evaluation"] = time.monotonic() - began
+        evaluation = self._evaluate(update)
+        if evaluation is not None:
+            self._last_evaluation = evaluation
+            metrics = {**evaluation.metrics, "seconds_evaluation": time.monotonic() - began}
             self._evaluations.append({"step": update, **metrics})
             self._log.write(update, metrics)
             self.say(f"update {update}: held-out {describe(metrics)}")

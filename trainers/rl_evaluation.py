@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from prm_search.protocols import Generator, Grader, Scorer, SearchAlgorithm
-from prm_search.rl.evaluation import evaluate_greedy, evaluate_search
+from prm_search.rl.evaluation import Graded, evaluate_greedy, evaluate_search, summarize
 from prm_search.types import Problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """What a policy can do."""
+
+    metrics: dict[str, float]
+    """Their names begin with "held_out_" or, for the search, "held_out_search_"."""
+    greedy: tuple[Graded, ...]
+    """Greedy solutions. [num_problems]"""
 
 
 class Evaluator:
@@ -39,10 +50,10 @@ class Evaluator:
         self._scorer = scorer
         self._seed = seed
 
-    async def __call__(self) -> dict[str, float]:
-        """Metrics, beginning with "held_out_" or, with the search, "held_out_search_"."""
+    async def __call__(self) -> Evaluation:
+        """Solve all problems."""
         greedy = await evaluate_greedy(self._generator, self._grader, self._problems)
-        metrics = {f"held_out_{name}": value for name, value in greedy.items()}
+        metrics = {f"held_out_{name}": value for name, value in summarize(greedy).items()}
         if self._search is not None:
             found = await evaluate_search(
                 self._search,
@@ -52,8 +63,10 @@ class Evaluator:
                 self._problems,
                 seed=self._seed,
             )
-            metrics |= {f"held_out_search_{name}": value for name, value in found.items()}
-        return metrics
+            metrics |= {
+                f"held_out_search_{name}": value for name, value in summarize(found).items()
+            }
+        return Evaluation(metrics=metrics, greedy=greedy)
 
 
 def describe(metrics: dict[str, float]) -> str:

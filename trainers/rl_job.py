@@ -37,6 +37,7 @@ MAY_DIFFER = (
     "trainer.ray",
     "trainer.max_restarts",
     "trainer.weights_dir",
+    "trainer.keep_rollouts",
     "trainer.evaluate_every",
     "trainer.checkpoint_every",
     "trainer.max_checkpoints",

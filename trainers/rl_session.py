@@ -28,11 +28,11 @@ from prm_search.seeds import derive_seed
 from prm_search.tokens import question_tokens
 from prm_search.types import Problem
 from trainers.prm_checkpoint import write_model
-from trainers.rl_arguments import grpo_arguments, latest_checkpoint
+from trainers.rl_arguments import grpo_arguments, latest_checkpoint, num_updates
 from trainers.rl_callback import RlCallback
 from trainers.rl_card import policy_card
 from trainers.rl_data import draw_order, usable_problems
-from trainers.rl_evaluation import Evaluator
+from trainers.rl_evaluation import Evaluation, Evaluator
 from trainers.rl_job import RESULT, TrainRl
 from trainers.rl_trainer import PackedGRPOTrainer
 from trainers.rl_weights import WeightFolders, policy_weights
@@ -131,17 +131,21 @@ class RlSession:
             rollout_func=self._roll_out,
         )
         trainer.remove_callback(PrinterCallback)
-        latest = latest_checkpoint(Path(arguments.output_dir))
+        latest = latest_checkpoint(run_dir)
         self._folders = WeightFolders(settings.weights_dir, dtype=_engine_dtype(job))
         callback = RlCallback(
             job,
             accelerator=trainer.accelerator,
-            num_done=0 if latest is None else int(latest.name.rpartition("-")[2]),
+            num_done=num_updates(latest),
             notes=self._notes.metrics,
             evaluate=None if self._evaluator is None else self._evaluate,
             stop=self._stop,
         )
         trainer.add_callback(callback)
+        if callback.is_finished:  # only the model was not written
+            trainer.args.max_steps = num_updates(latest)
+            num_rows = num_updates(latest) * settings.problems_per_update
+            trainer.train_dataset = trainer.train_dataset.select(range(num_rows))
         callback.say(
             f"{len(problems):,} problems"
             + (f" ({num_left_out:,} left out: too long, or seen before)" if num_left_out else "")
@@ -212,14 +216,14 @@ class RlSession:
         self._bridge(self._generator.update_weights(folder, update))
         self._notes.handover_seconds = time.monotonic() - began
 
-    def _evaluate(self, update: int) -> dict[str, float]:
+    def _evaluate(self, update: int) -> Evaluation | None:
         """Evaluate the policy after so many updates; every process has to call this."""
         self._hand_over(update)
-        metrics: dict[str, float] = {}
+        evaluation: Evaluation | None = None
         if self._trainer.accelerator.is_main_process and self._evaluator is not None:
-            metrics = self._bridge(self._evaluator())
+            evaluation = self._bridge(self._evaluator())
         self._trainer.accelerator.wait_for_everyone()
-        return metrics
+        return evaluation
 
     def _question(self, problem: Problem) -> list[int]:
         known = self._prompts.get(problem.prompt)

@@ -92,6 +92,9 @@ class RlTrainer:
     memory of this machine (/dev/shm)."""
     max_failure_share: float = 0.2
     """The training stops if more of an update's rollouts could not be rewarded, in [0, 1]."""
+    keep_rollouts: bool = True
+    """Whether every rollout is written to rollouts.jsonl with its reward. What stands there is
+    not rewarded again when a training is resumed."""
     evaluate_every: int | None = None
     """Updates between evaluations on held-out problems; null evaluates at both ends only."""
     checkpoint_every: int = 10

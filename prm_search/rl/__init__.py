@@ -13,14 +13,17 @@ from prm_search.rl.collector import (
     SampleCollector,
     VersionedGenerator,
 )
+from prm_search.rl.rollout_log import KnownRewards, RolloutLog
 from prm_search.rl.rollouts import Rollout, TrainableGenerator
 from prm_search.rl.tree_collector import TreeCollector
 
 __all__ = [
     "Collected",
     "Collector",
+    "KnownRewards",
     "Request",
     "Rollout",
+    "RolloutLog",
     "RolloutTimes",
     "SampleCollector",
     "TrainableGenerator",

@@ -7,7 +7,7 @@ request ─► sample ─► reward ──────┘
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -125,15 +125,23 @@ class VersionedGenerator:
 class SampleCollector:
     """Draws whole solutions one by one."""
 
-    def __init__(self, generator: VersionedGenerator, source: RewardSource) -> None:
+    def __init__(
+        self,
+        generator: VersionedGenerator,
+        source: RewardSource,
+        *,
+        note: Callable[[Rollout], None] = lambda _: None,
+    ) -> None:
         """Take an engine and a source.
 
         Args:
             generator: the policy.
             source: is asked for one rollout at a time; a `MicroBatcher` makes batches of them.
+            note: called for each rollout as soon as it is rewarded.
         """
         self._generator = generator
         self._source = source
+        self._note = note
 
     async def __call__(self, requests: Sequence[Request], *, seed: int) -> Collected:
         """Obtain rollouts; see `Collector`."""
@@ -152,12 +160,14 @@ class SampleCollector:
             trajectory = Trajectory(problem=problem, steps=generation.continuations[0])
             with clock.scoring():
                 [reward] = await self._source.reward([trajectory])
-            return Rollout(
+            rollout = Rollout(
                 trajectory=trajectory,
                 reward=reward,
                 policy_version=generation.policy_version,
                 index=request.index,
             )
+            self._note(rollout)
+            return rollout
 
         rollouts = await gather_all(map(collect, requests))
         return Collected(rollouts=rollouts, usage=self._generator.take_usage(), times=clock.times())

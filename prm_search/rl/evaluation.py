@@ -17,6 +17,7 @@ from prm_search.types import Problem, StopReason, Trajectory
 class Graded:
     """What became of one problem."""
 
+    problem_id: str
     is_right: bool
     """Whether the final answer is the reference answer."""
     is_sound: bool | None
@@ -27,19 +28,13 @@ class Graded:
 
 async def evaluate_greedy(
     generator: Generator, grader: Grader, problems: Sequence[Problem]
-) -> dict[str, float]:
-    """Greedy solutions of some problems, graded.
+) -> tuple[Graded, ...]:
+    """Greedy solutions of some problems, graded. [num_problems]
 
     Args:
         generator: the policy.
         grader: compares answers.
-        problems: with reference answers, at least one.
-
-    Returns:
-        accuracy: share of problems whose answer is right.
-        steps_per_response, tokens_per_response: means.
-        verified: share of problems whose answer and steps are all right; where an oracle knows.
-        verified_share: share of the right answers whose steps are all right; likewise.
+        problems: with reference answers.
 
     Raises:
         GradingError: if an answer cannot be graded.
@@ -52,7 +47,7 @@ async def evaluate_greedy(
         )
         return await grade(grader, Trajectory(problem=problem, steps=generation.continuations[0]))
 
-    return summarize(await gather_all(map(solve, problems)))
+    return await gather_all(map(solve, problems))
 
 
 async def evaluate_search(
@@ -63,7 +58,7 @@ async def evaluate_search(
     problems: Sequence[Problem],
     *,
     seed: int,
-) -> dict[str, float]:
+) -> tuple[Graded, ...]:
     """What a search finds for some problems, graded; see `evaluate_greedy`.
 
     A problem for which the search found nothing counts as wrong.
@@ -81,11 +76,15 @@ async def evaluate_search(
         if result.best is None:
             known = problem.metadata.get("oracle") is not None
             return Graded(
-                is_right=False, is_sound=False if known else None, num_steps=0, num_tokens=0
+                problem_id=problem.id,
+                is_right=False,
+                is_sound=False if known else None,
+                num_steps=0,
+                num_tokens=0,
             )
         return await grade(grader, result.best.trajectory)
 
-    return summarize(await gather_all(map(solve, problems)))
+    return await gather_all(map(solve, problems))
 
 
 async def grade(grader: Grader, trajectory: Trajectory) -> Graded:
@@ -105,6 +104,7 @@ async def grade(grader: Grader, trajectory: Trajectory) -> Graded:
     oracle = first_error_oracle(problem.metadata.get("oracle"))
     steps = [step.content for step in trajectory.steps if step.content]
     return Graded(
+        problem_id=problem.id,
         is_right=is_right,
         is_sound=None if oracle is None else oracle(problem.prompt, steps) is None,
         num_steps=len(steps),
@@ -113,7 +113,14 @@ async def grade(grader: Grader, trajectory: Trajectory) -> Graded:
 
 
 def summarize(graded: Sequence[Graded]) -> dict[str, float]:
-    """The metrics of `evaluate_greedy`."""
+    """Metrics of solutions, at least one.
+
+    Returns:
+        accuracy: share of problems whose answer is right.
+        steps_per_response, tokens_per_response: means.
+        verified: share of problems whose answer and steps are all right; where an oracle knows.
+        verified_share: share of the right answers whose steps are all right; likewise.
+    """
     right = [one for one in graded if one.is_right]
     metrics = {
         "accuracy": len(right) / len(graded),

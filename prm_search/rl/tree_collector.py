@@ -7,7 +7,7 @@ towards what the search finds, as expert iteration does, and the PRM's taste com
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prm_search.budget import UNLIMITED
 from prm_search.concurrency import gather_all
@@ -32,6 +32,7 @@ class TreeCollector:
         *,
         scorer: Scorer | None,
         grader: Grader,
+        note: Callable[[Rollout], None] = lambda _: None,
     ) -> None:
         """Take engines and a search.
 
@@ -40,7 +41,9 @@ class TreeCollector:
             search: finds at least as many candidates as a group has rollouts.
             scorer: the PRM; None if the search needs none.
             grader: compares answers: outcomes come from the reference answer.
+            note: called for each rollout as soon as it is rewarded.
         """
+        self._note = note
         self._generator = generator
         self._search = search
         self._scorer = scorer
@@ -66,7 +69,7 @@ class TreeCollector:
             candidates = await self._candidates(problem, len(group), seed)
             with clock.scoring():
                 rewards = [await self._reward(candidate) for candidate in candidates]
-            return [
+            rollouts = [
                 Rollout(
                     trajectory=candidate.trajectory,
                     reward=reward,
@@ -75,6 +78,9 @@ class TreeCollector:
                 )
                 for request, candidate, reward in zip(group, candidates, rewards, strict=True)
             ]
+            for rollout in rollouts:
+                self._note(rollout)
+            return rollouts
 
         found = {
             (rollouts[0].trajectory.problem.id, rollout.index): rollout

@@ -149,9 +149,13 @@ def test_a_resumed_training_goes_on_as_if_it_had_never_stopped(
 def test_updates_after_the_last_checkpoint_are_made_again(
     make_job: Callable[..., TrainRl],
 ) -> None:
+    scorer = FakeScorer()
     job = make_job({"num_updates": 3, "checkpoint_every": 2})
+    job.engine[Role.PRM] = lambda: scorer
     assert run(job) == 0
-    expected = curve(job)
+    expected, num_calls = curve(job), scorer.num_calls
+    rollouts = (Path(job.run_dir) / "rollouts.jsonl").read_text()
+    assert len(rollouts.splitlines()) == 3 * 8
     # As after a kill within the third update: its checkpoint was begun, its metrics are torn.
     run_dir = Path(job.run_dir)
     (run_dir / "result.json").unlink()
@@ -160,6 +164,10 @@ def test_updates_after_the_last_checkpoint_are_made_again(
         file.write('{"step": 4, "lo')
     assert run(job) == 0
     assert curve(job) == pytest.approx(expected, rel=1e-5)
+    # What had been rewarded is known, and stands in the file once.
+    assert scorer.num_calls == num_calls
+    again = (Path(job.run_dir) / "rollouts.jsonl").read_text()
+    assert sorted(again.splitlines()) == sorted(rollouts.splitlines())
 
 
 def test_another_configuration_is_refused(make_job: Callable[..., TrainRl]) -> None:
@@ -228,6 +236,10 @@ def test_the_budget_of_tokens_ends_a_training(make_job: Callable[..., TrainRl]) 
     assert run(job) == 0
     spent = [line["generated_tokens"] for line in updates(job)]
     assert sum(spent[:-1]) < 150 <= sum(spent)
+    (Path(job.run_dir) / "result.json").unlink()  # as if killed before the model was written
+    assert run(job) == 0
+    assert [line["generated_tokens"] for line in updates(job)] == spent
+    assert json.loads((Path(job.run_dir) / "result.json").read_text())["held_out"]
 
 
 def test_rollouts_of_a_search_bring_the_scores_of_its_tree(
