@@ -25,7 +25,7 @@ def test_local_links_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("page", ["docs/quickstart.md", "docs/extending.md"])
+@pytest.mark.parametrize("page", ["docs/quickstart.md", "docs/extending.md", "docs/comparing.md"])
 def test_python_examples_run(page: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert blocks
