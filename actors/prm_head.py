@@ -14,7 +14,7 @@ from prm_search.model_folder import check_folder
 
 _SERVED = "score."
 """What the head is called in checkpoints that vLLM serves."""
-_HEADS = (_SERVED, "classifier.", "v_head.", "score_head.")
+HEADS = (_SERVED, "classifier.", "v_head.", "score_head.")
 """Names of heads: of PRMs and classifiers, of TRL's value models (Skywork-o1), of ReasonEval."""
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -58,8 +58,9 @@ def require_served_head(model: str) -> None:
     if not all(name.startswith(_SERVED) for name in names):
         raise ConfigurationError(
             f"prm.model: vLLM does not serve {model!r}, whose head is called "
-            f"{names[0].partition('.')[0]!r}; run it with engine=transformers, or with "
-            "engine/scorer=transformers beside a policy on vLLM"
+            f"{names[0].partition('.')[0]!r}; run it with engine=transformers (or with "
+            "engine/scorer=transformers beside a policy on vLLM), or copy it with "
+            "python -m actors.served_head and name the copy as prm.model"
         )
 
 
@@ -76,7 +77,7 @@ def _find_head(model: str) -> dict[str, list[str]]:
     if not any(found.values()):
         raise EngineError(
             f"cannot load the head of PRM {model!r}: no tensor is called "
-            f"{' or '.join(f'{name}*' for name in _HEADS)}; a language model that says its "
+            f"{' or '.join(f'{name}*' for name in HEADS)}; a language model that says its "
             "verdict needs another prm.family"
         )
     return found
@@ -84,7 +85,7 @@ def _find_head(model: str) -> dict[str, list[str]]:
 
 def _head_names(file: str) -> list[str]:
     with safe_open(file, framework="pt") as tensors:
-        return [name for name in tensors.keys() if name.startswith(_HEADS)]  # noqa: SIM118
+        return [name for name in tensors.keys() if name.startswith(HEADS)]  # noqa: SIM118
 
 
 def _weight_files(model: str) -> list[str]:
@@ -96,5 +97,5 @@ def _weight_files(model: str) -> list[str]:
         names = {_SINGLE}
     else:
         weight_map: dict[str, str] = json.loads(Path(index).read_text())["weight_map"]
-        names = {file for name, file in weight_map.items() if name.startswith(_HEADS)}
+        names = {file for name, file in weight_map.items() if name.startswith(HEADS)}
     return [str(cached_file(source, name)) for name in sorted(names)]

@@ -6,17 +6,23 @@ the families but the checkpoint.
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from prm_search.errors import EngineError
 from prm_search.types import Problem, Step, StepScores, Trajectory
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
+from actors import served_head  # noqa: E402
 from actors.transformers_options import TransformersOptions  # noqa: E402
 from actors.transformers_scorer import TransformersScorer  # noqa: E402
 
@@ -180,3 +186,43 @@ async def test_transformers_scores_as_the_authors_do(checkpoint, name: str) -> N
     assert alone == [pytest.approx(scores, abs=2e-5) for scores in together]
     flat = [score for scores in expected for score in scores]
     assert max(flat) - min(flat) > 0.01
+
+
+@pytest.mark.parametrize("name", ["skywork_o1", "reason_eval_7b", "reason_eval_34b"])
+async def test_a_copy_for_vllm_scores_the_same(checkpoint, tmp_path: Path, name: str) -> None:
+    original = checkpoint(name)
+    sharded = tmp_path / "sharded"
+    shard(Path(original.model), sharded)
+    served_head.main([str(sharded), str(tmp_path / "served")])
+
+    values: list[list[list[float]]] = []
+    for model in (original.model, str(tmp_path / "served")):
+        prm = replace(original, model=model)
+        scorer = TransformersScorer(prm=prm, options=TransformersOptions(device="cpu"))
+        await scorer.start()
+        values.append(await values_of(scorer, [trajectory_of(steps) for steps in SOLUTIONS]))
+        await scorer.close()
+    assert values[0] == values[1]
+    model_class = transformers.AutoModelForTokenClassification
+    _, loading = model_class.from_pretrained(tmp_path / "served", output_loading_info=True)
+    assert not loading["missing_keys"]
+    assert not loading["unexpected_keys"]
+
+
+def test_a_head_of_several_layers_is_not_copied(checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="has 3 layers"):
+        served_head.write_served(checkpoint("qwen_prm").model, tmp_path / "served")
+
+
+def shard(folder: Path, target: Path) -> None:
+    """Spread a checkpoint over two files, as large ones are."""
+    shutil.copytree(folder, target)
+    weights = load_file(target / "model.safetensors")
+    (target / "model.safetensors").unlink()
+    names = sorted(weights)
+    files = {"model-1-of-2.safetensors": names[::2], "model-2-of-2.safetensors": names[1::2]}
+    for file, parts in files.items():
+        save_file({part: weights[part] for part in parts}, target / file, metadata={"format": "pt"})
+    weight_map = {part: file for file, parts in files.items() for part in parts}
+    index = json.dumps({"metadata": {}, "weight_map": weight_map})
+    (target / "model.safetensors.index.json").write_text(index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from prm_search.errors import ConfigurationError
@@ -10,6 +12,7 @@ torch = pytest.importorskip("torch")
 vllm_options = pytest.importorskip("actors.vllm_options")
 vllm_scorer = pytest.importorskip("actors.vllm_scorer")
 
+from actors.served_head import write_served  # noqa: E402
 from tests.prms.families.test_parity import (  # noqa: E402
     PROBLEM,
     SOLUTIONS,
@@ -24,9 +27,15 @@ OPTIONS = vllm_options.VllmOptions(kv_cache_gib=0.25)
 SERVED = ["qwen_prm", "math_shepherd", "rlhflow", "qwen_reward", "skywork_reward"]
 
 
-@pytest.mark.parametrize("name", SERVED)
-async def test_vllm_scores_as_the_authors_do(checkpoint, name: str) -> None:
-    prm = checkpoint(name)
+COPIED = ["skywork_o1", "reason_eval_7b"]
+
+
+@pytest.mark.parametrize("name", [*SERVED, *COPIED])
+async def test_vllm_scores_as_the_authors_do(checkpoint, tmp_path, name: str) -> None:
+    prm = original = checkpoint(name)
+    if name in COPIED:
+        write_served(original.model, tmp_path / "served")
+        prm = replace(original, model=str(tmp_path / "served"))
     scorer = vllm_scorer.VllmScorer(prm=prm, options=OPTIONS)
     await scorer.start()
     try:
@@ -41,7 +50,7 @@ async def test_vllm_scores_as_the_authors_do(checkpoint, name: str) -> None:
     finally:
         await scorer.close()
 
-    reference = by_name(name, prm.model)
+    reference = by_name(name, original.model)
     with torch.inference_mode():
         expected = [reference(PROBLEM, steps) for steps in SOLUTIONS]
     assert stepwise == pytest.approx([score for scores in expected for score in scores], abs=1e-4)
