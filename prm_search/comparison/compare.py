@@ -58,7 +58,10 @@ def compare(
     work = _Comparing(
         arms=arms,
         problems=problems,
-        baselines={arm.policy: find_baseline(arms, arm.policy, seed=seed) for arm in arms},
+        baselines={
+            policy: find_baseline(arms, policy, seed=seed)
+            for policy in dict.fromkeys(arm.policy for arm in arms)
+        },
         seed=seed,
         num_resamples=num_resamples,
     )
