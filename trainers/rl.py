@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -30,6 +31,12 @@ from prm_search.rl import (
     TreeCollector,
     VersionedGenerator,
 )
+from prm_search.rl.summary import (
+    credits_table,
+    read_results,
+    summarize_credits,
+    write_summary,
+)
 from prm_search.run_session import INTERRUPTED, OK, running_engines
 from trainers.rl_arguments import latest_checkpoint, num_updates
 from trainers.rl_evaluation import Evaluator
@@ -46,10 +53,12 @@ def run_job(job: TrainRl, *, config: Mapping[str, object], command: str) -> int:
 
 
 async def _run_all(job: TrainRl, command: str) -> int:
-    display = display_for(Console())
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    display = display_for(console)
     missing = [one for one in job.trainings() if not is_finished(one)]
     if not missing:
         display.say(f"{job.run_dir} is finished.")
+        _compare(job, console)
         return OK
     stop = asyncio.Event()
     async with running_engines(job.cluster, job.engine, display) as engines:
@@ -60,7 +69,18 @@ async def _run_all(job: TrainRl, command: str) -> int:
                 if await train(training, engines, stop=stop) != OK:
                     display.say(f"Stopped; what is done is kept. To go on:\n  {command}")
                     return INTERRUPTED
+    _compare(job, console)
     return OK
+
+
+def _compare(job: TrainRl, console: Console) -> None:
+    """Show what several trainings came to."""
+    if job.held_out is None or not (job.methods or job.seeds):
+        return
+    run_dir = Path(job.run_dir)
+    summaries = summarize_credits(read_results(run_dir), first=next(iter(job.methods), ""))
+    console.print(credits_table(summaries))
+    console.print(f"Summary: {write_summary(run_dir, summaries)}", highlight=False, markup=False)
 
 
 async def train(

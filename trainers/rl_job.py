@@ -18,6 +18,7 @@ from prm_search.rewards import MicroBatching
 from prm_search.rewards.credit import Credit
 from prm_search.rewards.guards import HackAlarm
 from prm_search.rewards.recipes import RewardRecipe
+from prm_search.rl.summary import RESULT
 from prm_search.serving.job import EngineFactories
 from trainers.rl_settings import RlTrainer
 
@@ -44,10 +45,6 @@ MAY_DIFFER = (
     "trainer.report_to",
 )
 """Settings that a resumed training may change, because no update depends on them."""
-
-RESULT = "result.json"
-"""What came of a training; written when it is finished."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRl:

@@ -23,6 +23,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from prm_search.errors import ConfigurationError
 from prm_search.rl import Collected, Collector, Request, VersionedGenerator
+from prm_search.rl.summary import RESULT
 from prm_search.run_session import INTERRUPTED, OK
 from prm_search.seeds import derive_seed
 from prm_search.tokens import question_tokens
@@ -33,7 +34,7 @@ from trainers.rl_callback import RlCallback
 from trainers.rl_card import policy_card
 from trainers.rl_data import draw_order, usable_problems
 from trainers.rl_evaluation import Evaluation, Evaluator
-from trainers.rl_job import RESULT, TrainRl
+from trainers.rl_job import TrainRl
 from trainers.rl_trainer import PackedGRPOTrainer
 from trainers.rl_weights import WeightFolders, policy_weights
 from trainers.step_grpo import REWARDS, TRAJECTORIES
