@@ -28,6 +28,11 @@ SEARCH = Description(
             "prm-search search … engine=transformers cluster=inprocess",
         ),
         ("three seeds", "prm-search search … --multirun seed=0,1,2"),
+        (
+            "several sizes, then all of them against each other",
+            "prm-search search … --multirun search.num_beams=16,64 run_dir=runs/sweep; "
+            "prm-search compare runs/sweep",
+        ),
         ("the settings of another search", "prm-search search search=dvts --help"),
     ),
 )

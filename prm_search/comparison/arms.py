@@ -18,6 +18,8 @@ from prm_search.reporting.run import Run, natural, read_run
 
 _DECIDING = ("policy", "prm", "budget", "grader")
 """Parts of a configuration beside the search itself that make searches different ones."""
+_INDIFFERENT = ("grader.num_processes", "grader.cache_size", "policy.logprobs")
+"""Settings in them that no result depends on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +158,7 @@ def _settings(config: Mapping[str, Any], method: str, roles: Sequence[Role]) -> 
     for name in _DECIDING:
         if name != Role.PRM or Role.PRM in roles:
             parts[name] = _part(config, name)
-    return dict(_leaves(parts))
+    return {key: value for key, value in _leaves(parts) if key not in _INDIFFERENT}
 
 
 def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
