@@ -60,20 +60,16 @@ class Claim:
             return Verdict.CONTRADICTED
         return Verdict.UNDECIDED
 
-    def __str__(self) -> str:
-        if self.difference is None:
-            return f"{self.text}: not defined"
-        seeds = ", ".join(f"{100 * value:+.1f}" for value in self.by_seed)
-        return f"{self.text}: {_points(self.difference)} (seeds: {seeds}), {self._why}"
-
     @property
-    def _why(self) -> str:
+    def outcome(self) -> str:
+        """The verdict, and why there is none."""
         found, verdict = self.difference, self.verdict
-        if found is None or verdict is not Verdict.UNDECIDED:
+        if found is None:
+            return "not defined"
+        if verdict is not Verdict.UNDECIDED:
             return str(verdict)
-        if found.low <= 0 <= found.high:
-            return "undecided, as the interval contains 0"
-        return "undecided, as the seeds disagree"
+        contains = found.low <= 0 <= found.high
+        return f"undecided: {'the interval contains 0' if contains else 'the seeds disagree'}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,5 +230,6 @@ def _tau(first: Array, second: Array) -> Array:
     return np.mean(signs, axis=0)
 
 
-def _points(found: Estimate) -> str:
-    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}] points"
+def points(found: Estimate) -> str:
+    """A difference in percentage points with its interval."""
+    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"

@@ -8,7 +8,7 @@ from prm_search.aggregation import Aggregation
 from prm_search.evaluation.best_of_n import MAJORITY, PASS, Point
 from prm_search.reporting.evaluation_plot import Chart, Dot, Series, chart
 from prm_search.reporting.evaluation_table import percent, plain
-from prm_search.studies.lessons.findings import CHOICE, Finding
+from prm_search.studies.lessons.findings import CHOICE, Claim, points
 from prm_search.studies.lessons.results import LessonsResults, PrmResult
 from prm_search.studies.lessons.sources import (
     CONSENSUS_HARD,
@@ -42,6 +42,7 @@ def lessons_report(
         lead=_lead(results, num_updates, num_seeds),
         sections=(
             _findings(results, is_quick=is_quick),
+            _paper(results),
             _labels(results, num_updates),
             _sweep(results),
             _first_errors(results),
@@ -88,36 +89,46 @@ def _findings(results: LessonsResults, *, is_quick: bool) -> Section:
         )
     elif len(results.seeds) < 2:
         texts.append("One seed alone: how much the chance of a training matters is not known.")
-    rows = [
-        (item.title, str(item.verdict), item.paper, _evidence(item)) for item in results.findings
-    ]
+    rows: list[tuple[str, ...]] = []
+    for item in results.findings:
+        rows.append((item.title, str(item.verdict).upper(), "", "", ""))
+        rows += [_row(claim, decides="decides") for claim in item.claims]
+        rows += [_row(claim, decides="beside") for claim in item.beside]
+    tau = results.rank_agreement
+    agreement = "" if tau is None else f"{tau.value:+.2f} [{tau.low:+.2f}, {tau.high:+.2f}]"
     return Section(
         title="Does it hold here?",
         text=tuple(texts),
-        columns=("finding of the paper", "here", "the paper's numbers", "what was measured here"),
+        columns=("finding of the paper", "here", "", "difference in points", "in each seed"),
         rows=tuple(rows),
-        is_prose=True,
         note=(
-            "Differences in percentage points, over all seeds and in each. A claim holds if its "
-            "interval lies above 0 and each seed has the sign; it does not hold if all lies below; "
-            f"else it is undecided. {_INTERVALS}. The order of the five PRMs by F1 and by "
-            f"best-of-{results.k} agrees with Kendall's tau "
-            + ("–." if results.rank_agreement is None else _tau(results))
+            "A claim holds if its interval lies above 0 and each seed has the sign; it does not "
+            "hold if all lies below; else it is undecided. A finding holds if all claims do that "
+            f"decide. Best-of-{results.k} by {CHOICE} where nothing else is said. {_INTERVALS}. "
+            f"The orders of the five PRMs by F1 and by best-of-{results.k} agree with Kendall's "
+            f"tau {agreement}."
         ),
     )
 
 
-def _tau(results: LessonsResults) -> str:
-    tau = results.rank_agreement
-    assert tau is not None
-    return f"{tau.value:+.2f} [{tau.low:+.2f}, {tau.high:+.2f}]."
+def _row(claim: Claim, *, decides: str) -> tuple[str, ...]:
+    found = claim.difference
+    return (
+        f"  {claim.text}",
+        claim.outcome,
+        decides,
+        "–" if found is None else points(found),
+        " ".join(f"{100 * value:+.1f}" for value in claim.by_seed),
+    )
 
 
-def _evidence(finding: Finding) -> str:
-    parts = [". ".join(map(str, finding.claims)) + "."]
-    if finding.beside:
-        parts.append("Beside: " + ". ".join(map(str, finding.beside)) + ".")
-    return " ".join(parts)
+def _paper(results: LessonsResults) -> Section:
+    return Section(
+        title="What the paper reports",
+        columns=("finding", "numbers"),
+        rows=tuple((item.title, item.paper) for item in results.findings),
+        is_prose=True,
+    )
 
 
 def _labels(results: LessonsResults, num_updates: int) -> Section:
