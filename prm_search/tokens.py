@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from prm_search.errors import ConfigurationError
@@ -16,13 +17,8 @@ class Tokenizer(Protocol):
         ...
 
     @property
-    def bos_token(self) -> object:
-        """What begins a text; None if there is no such token."""
-        ...
-
-    @property
-    def pad_token(self) -> object:
-        """What fills a batch; None if there is no such token."""
+    def special_tokens_map(self) -> Mapping[str, object]:
+        """Tokens with a meaning, by what they are called (`bos_token`, …)."""
         ...
 
     def encode(

@@ -51,17 +51,18 @@ def verdict_pair(tokenizer: Tokenizer, *, wrong: str, right: str) -> tuple[int, 
     )
 
 
-def special_token(token: object, name: str, family: object) -> str:
+def special_token(tokenizer: Tokenizer, name: str, family: object) -> str:
     """A special token that the model's tokenizer must have.
 
     Args:
-        token: the tokenizer's.
-        name: what the tokenizer calls it.
+        tokenizer: of the model.
+        name: what it calls the token.
         family: that needs it.
 
     Raises:
         ConfigurationError: if the tokenizer has none.
     """
+    token = tokenizer.special_tokens_map.get(name)
     if not isinstance(token, str):
         raise ConfigurationError(
             f"prm.family: {type(family).__name__} needs the {name} of the model's tokenizer, "

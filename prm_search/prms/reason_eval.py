@@ -53,7 +53,7 @@ class ReasonEval:
 
     def step(self, tokenizer: Tokenizer, text: str, *, is_first: bool) -> tuple[int, ...]:
         """Token ids of a step as the authors' separator, the padding token, would set it off."""
-        separator = special_token(tokenizer.pad_token, "pad_token", self)
+        separator = special_token(tokenizer, "pad_token", self)
         set_off = tokenizer.encode(f"{separator}a", add_special_tokens=False)[1:]
         if set_off == tokenizer.encode("a", add_special_tokens=False):
             return text_tokens(tokenizer, step_content(text))

@@ -27,7 +27,7 @@ class SkyworkO1:
     ) -> tuple[int, ...]:
         """Token ids of the problem."""
         refuse_system_prompt(system_prompt, self)
-        beginning = special_token(tokenizer.bos_token, "bos_token", self)
+        beginning = special_token(tokenizer, "bos_token", self)
         return tuple(tokenizer.encode(f"{beginning}{problem}\n", add_special_tokens=False))
 
     def step(self, tokenizer: Tokenizer, text: str, *, is_first: bool) -> tuple[int, ...]:
