@@ -37,6 +37,7 @@ from benchmarks.job import (
     prm_of,
     timed_run,
 )
+from prm_search.prms.family import PrmFamily
 from prm_search.prms.prm import Prm
 from prm_search.protocols import Until
 from prm_search.search import BeamSearch, BestOfN
@@ -93,6 +94,7 @@ def majority_at_tokens(record: Record, num_tokens: int) -> tuple[bool, int]:
 def scored_tokens(records: Sequence[Record], prm: Prm) -> ScoredTokens:
     """Count what beam search had the PRM score, from the search trees."""
     tokenizer, family = AutoTokenizer.from_pretrained(prm.model), prm.family
+    assert isinstance(family, PrmFamily)
     new = num_steps = 0
     for record in records:
         new += len(family.question(tokenizer, record["prompt"], prm.system_prompt))
@@ -103,7 +105,7 @@ def scored_tokens(records: Sequence[Record], prm: Prm) -> ScoredTokens:
             if node.score is not None and path not in seen:
                 seen.add(path)
                 num_steps += 1
-                new += len(family.step(tokenizer, node.text))
+                new += len(family.step(tokenizer, node.text, is_first=len(path) == 1))
     usages = [record["usage"]["prm"] for record in records]
     return ScoredTokens(
         new=new,

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, Qwen2Config
 
 import prm_search
-from prm_search.prms.rendering import render
+from prm_search.prms.rendering import renderer_of
 from prm_search.prms.tagged_head import TaggedHead
 from prm_search.sandbox.problems import LEVELS, Split, draw_split_world
 from prm_search.sandbox.solutions import write_solution
@@ -88,14 +88,11 @@ def draw_rows(num_rows: int, *, seed: int = 0, num_repeats: int = 1) -> list[Exa
     """
     rng = random.Random(seed)
     tokenizer = AutoTokenizer.from_pretrained(_TOKENIZER)
-    family = TaggedHead()
+    render = renderer_of(TaggedHead(), tokenizer)
     rows: list[Example] = []
     for number in range(num_rows):
         world = draw_split_world(rng, LEVELS[number % len(LEVELS)], Split.train)
-        solution = render(
-            family.question(tokenizer, write_problem(world), None),
-            [family.step(tokenizer, step) for step in write_solution(world, rng)],
-        )
+        (solution,) = render(write_problem(world), list(write_solution(world, rng)))
         rows.append(
             Example(
                 token_ids=solution.token_ids * num_repeats,
