@@ -113,9 +113,8 @@ async def measure(
     num_responses: int, num_soft_responses: int, overrides: Sequence[str]
 ) -> dict[str, float | list[float] | int | bool]:
     """Label the same responses with every source."""
-    job = compose_label_job(
-        f"data.num_problems={-(-num_responses // NUM_SAMPLES) + 50}", *overrides
-    )
+    # Of four samples, two or three are different and come to an end.
+    job = compose_label_job(f"data.num_problems={num_responses // 2 + 10}", *overrides)
     labeled: dict[str, list[Annotation]] = {}
     async with label_engines(job) as bench:
         sampled = await sample_responses(
@@ -167,9 +166,10 @@ def main() -> None:
         measure(num_responses, arguments.num_soft_responses or num_responses, arguments.overrides)
     )
     names = ("first_error_accuracy", "error_recall", "error_precision", "retention")
-    table = Table("", *names)
+    table = Table("", "accuracy", "recall", "precision", "retention")
     for source in (*SOURCES, "consensus"):
-        table.add_row(source, *(_shown(result, f"{source}.{name}") for name in names))
+        shown = (_shown(result, f"{source}.{name}") for name in names)
+        table.add_row(source.replace("_", " "), *shown)
     console.print(table)
     print(json.dumps(result))
 
@@ -179,7 +179,7 @@ def _shown(result: Mapping[str, object], key: str) -> str:
     if not isinstance(value, float) or not isinstance(interval, list):
         return "–"
     low, high = interval
-    return f"{100 * value:.1f} ({100 * low:.1f} … {100 * high:.1f})"
+    return f"{100 * value:.1f}\n{100 * low:.1f}…{100 * high:.1f}"
 
 
 if __name__ == "__main__":
