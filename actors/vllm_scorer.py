@@ -102,8 +102,11 @@ class VllmScorer:
             num_tokens = sum(
                 solution.positions[-1] + 1 for solution in solutions if solution.positions
             )
-            values = await gather_all(map(values_of, solutions))
-            scores = StepScores(values=tuple(chain.from_iterable(values)))
+            if len(solutions) == 1:  # as almost always; a task of its own would cost time
+                scores = StepScores(values=tuple(await values_of(solutions[0])))
+            else:
+                values = await gather_all(map(values_of, solutions))
+                scores = StepScores(values=tuple(chain.from_iterable(values)))
         except (ContextLengthError, EmptyStepError, ScoringError) as error:
             scores = Failure.of(error)
         # What another request computed, now or earlier, is as cached as what vLLM remembers.
