@@ -32,17 +32,17 @@ class Lessons:
 
     num_seeds: int = 3
     """Repetitions, each with problems, responses and trainings of its own."""
-    num_problems: int = 350
+    num_problems: int = 400
     """Problems of a seed whose responses are labeled."""
     num_responses: int = 4
     """Responses that are sampled for each of them."""
     num_rollouts: int = 8
     """Completions of each prefix."""
-    num_updates: int = 200
+    num_updates: int = 400
     """Of each training, whatever the source keeps."""
     thresholds: list[float] = field(default_factory=list[float])
     """Train a PRM on Monte-Carlo hard labels with each of these thresholds too, in (0, 1)."""
-    num_test_problems: int = 180
+    num_test_problems: int = 150
     """Problems of a seed on which PRMs are evaluated."""
     num_samples: int = 24
     """Samples of each of them. Best-of-k is a mean over the subsets of k; a majority vote with
