@@ -27,7 +27,7 @@ OPTIONS = vllm_options.VllmOptions(kv_cache_gib=0.25)
 SERVED = ["qwen_prm", "math_shepherd", "rlhflow", "qwen_reward", "skywork_reward"]
 
 
-COPIED = ["skywork_o1", "reason_eval_7b"]
+COPIED = ["skywork_o1", "reason_eval_7b", "reason_eval_34b"]
 
 
 @pytest.mark.parametrize("name", [*SERVED, *COPIED])
