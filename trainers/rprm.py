@@ -14,8 +14,8 @@ from rich.console import Console
 from prm_search.bootstrapping.settings import Stage
 from prm_search.progress import Silent, display_for
 from prm_search.run_session import INTERRUPTED, OK
-from trainers.rprm_finetuning import quiet
 from trainers.rprm_job import TrainRPrm
+from trainers.rprm_model import quiet
 from trainers.rprm_sampling import sample
 from trainers.rprm_training import train
 

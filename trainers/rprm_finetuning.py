@@ -11,19 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from accelerate import PartialState
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer
+from transformers import PreTrainedModel, Trainer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.sft_config import SFTConfig
 
 from prm_search.bootstrapping.settings import Stage
-from prm_search.errors import ConfigurationError, EngineError, TrainingError
-from prm_search.model_folder import check_folder
+from prm_search.errors import ConfigurationError, TrainingError
 from prm_search.seeds import derive_seed
 from trainers.interruption import interruptible
 from trainers.metrics import MetricsLog, tracker_names
@@ -32,10 +30,10 @@ from trainers.packed_attention import use_packed_attention
 from trainers.prm_settings import Lora, Precision
 from trainers.progress import TrainingProgress
 from trainers.rprm_callbacks import Observer
+from trainers.rprm_model import adapters, load_language_model
 from trainers.rprm_rows import TokenRows, pack, training_order
 from trainers.rprm_settings import (
     AnalysisTuning,
-    AttentionName,
     Finetuning,
     PreferenceTuning,
 )
@@ -203,7 +201,7 @@ class Tuning:
             "train_dataset": self.train.dataset(order),
             "eval_dataset": self.validation.dataset() if has_validation else None,
             "processing_class": self.tokenizer,
-            "peft_config": _peft(settings.lora),
+            "peft_config": adapters(settings.lora),
         }
         if isinstance(settings, PreferenceTuning):
             trainer = PairTrainer(
@@ -230,32 +228,6 @@ class Tuning:
             elif PartialState().is_main_process:
                 shutil.rmtree(path, ignore_errors=True)
         return max(complete)[1] if complete else None
-
-
-def load_language_model(name: str, dtype: torch.dtype, attention: AttentionName) -> PreTrainedModel:
-    """A language model with its weights.
-
-    Raises:
-        ConfigurationError: naming it, if it cannot be loaded.
-    """
-    options: dict[str, Any] = {}
-    if attention is not AttentionName.auto:
-        options["attn_implementation"] = str(attention)
-    try:
-        check_folder(name)
-        return AutoModelForCausalLM.from_pretrained(
-            name, dtype=dtype, use_safetensors=True, trust_remote_code=False, **options
-        )
-    except EngineError as error:
-        raise ConfigurationError(f"model: {error}") from error
-    except (OSError, ValueError, ImportError) as error:
-        raise ConfigurationError(f"model: cannot load {name!r}: {error}") from error
-
-
-def quiet() -> None:
-    """Keep Transformers from talking into the progress."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
 
 
 def _validation(trainer: Trainer) -> dict[str, float]:
@@ -294,20 +266,4 @@ def _finished(trainer: Trainer, lora: Lora) -> Finished:
         model=model.eval(),
         weights={name: weight.detach().cpu() for name, weight in (state or {}).items()},
         is_whole=not is_sharded,
-    )
-
-
-def _peft(lora: Lora) -> Any:
-    if not lora.rank:
-        return None
-    try:
-        from peft import LoraConfig
-    except ImportError as error:
-        raise ConfigurationError("lora needs peft; pip install 'prm-search[train]'") from error
-    return LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]  # it only divides it
-        lora_dropout=lora.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
     )

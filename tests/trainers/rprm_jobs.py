@@ -66,17 +66,22 @@ def _tuning(rate: float, given: dict[str, Any] | None) -> dict[str, Any]:
     return {**COMMON, "optimizer": optimizer, **(given or {})}
 
 
-@pytest.fixture
-def jobs(tiny_model: Path, tmp_path: Path) -> RPrmJobs:
+def make_jobs(model: Path, folder: Path) -> RPrmJobs:
     """Jobs on labels of 24 problems."""
-    labels = tmp_path / "labels.jsonl"
+    labels = folder / "labels.jsonl"
     write_stepwise(
         labels, [row(number, *[True] * (number % 3), number % 4 == 0) for number in range(24)]
     )
     return RPrmJobs(
-        model=tiny_model,
+        model=model,
         labels=labels,
-        run_dir=tmp_path / "run",
+        run_dir=folder / "run",
         teacher=FakeTeacher(accuracy=0.9),
         student=FakeTeacher(accuracy=0.6),
     )
+
+
+@pytest.fixture
+def jobs(tiny_model: Path, tmp_path: Path) -> RPrmJobs:
+    """Jobs of one test."""
+    return make_jobs(tiny_model, tmp_path)

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from prm_search.bootstrapping.settings import Stage
 from prm_search.errors import ConfigurationError, DataError, StoreError, TrainingError
-from tests.trainers.rprm_jobs import RPrmJobs, jobs
+from tests.trainers.rprm_jobs import RPrmJobs, jobs, make_jobs
 from trainers import rprm_callbacks
 from trainers.prm_settings import LabelFiles, Lora, Optimizer, OptimizerName, Tracker
 from trainers.rprm_job import TrainRPrm
@@ -38,9 +38,16 @@ def weights(job: TrainRPrm, stage: Stage) -> dict[str, torch.Tensor]:
     return load_file(job.model_dir(stage) / "model.safetensors")
 
 
-def test_all_stages_leave_models_that_transformers_loads(jobs: RPrmJobs) -> None:
-    job = jobs()
-    assert run(job) == 0
+@pytest.fixture(scope="module")
+def finished(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> RPrmJobs:
+    """Jobs, the first of which is done."""
+    jobs = make_jobs(tiny_model, tmp_path_factory.mktemp("rprm"))
+    assert run(jobs()) == 0
+    return jobs
+
+
+def test_all_stages_leave_models_that_transformers_loads(finished: RPrmJobs) -> None:
+    job = finished()
     start = load_file(Path(job.model) / "model.safetensors")
     for stage in (Stage.sft, Stage.dpo):
         folder = job.model_dir(stage)
@@ -56,21 +63,19 @@ def test_all_stages_leave_models_that_transformers_loads(jobs: RPrmJobs) -> None
     assert not list(job.directory(Stage.sft).glob("model/*.bin"))
 
 
-def test_the_card_tells_data_and_scores(jobs: RPrmJobs) -> None:
-    job = jobs()
-    run(job)
+def test_the_card_tells_data_and_scores(finished: RPrmJobs) -> None:
+    job = finished()
     sft, dpo = (
         (job.model_dir(stage) / "README.md").read_text() for stage in (Stage.sft, Stage.dpo)
     )
-    for part in (str(jobs.labels), "agrees", "of right and", "validation", "verdicts that are"):
+    for part in (str(finished.labels), "agrees", "of right and", "validation", "verdicts that are"):
         assert part in sft
     for part in ("| beta | 0.1 |", "pairs learned", "better analysis gains more"):
         assert part in dpo
 
 
-def test_what_is_learned_is_balanced_and_measured_on_other_problems(jobs: RPrmJobs) -> None:
-    job = jobs()
-    run(job)
+def test_what_is_learned_is_balanced_and_measured_on_other_problems(finished: RPrmJobs) -> None:
+    job = finished()
     for stage in (Stage.sft, Stage.dpo):
         train, validation = (
             [
@@ -84,17 +89,14 @@ def test_what_is_learned_is_balanced_and_measured_on_other_problems(jobs: RPrmJo
         assert not {row["problem"] for row in train} & {row["problem"] for row in validation}
 
 
-def test_packed_and_padded_rows_teach_the_same(jobs: RPrmJobs, tmp_path: Path) -> None:
-    stages = (Stage.analyses, Stage.sft)
-    packed = jobs(stages=stages)
-    padded = jobs(
+def test_packed_and_padded_rows_teach_the_same(finished: RPrmJobs, tmp_path: Path) -> None:
+    padded = finished(
         sft={"is_packed": False, "attention": AttentionName.eager},
-        stages=stages,
+        stages=(Stage.analyses, Stage.sft),
         run_dir=str(tmp_path / "padded"),
     )
-    run(packed)
     run(padded)
-    assert losses(packed, Stage.sft) == pytest.approx(losses(padded, Stage.sft), abs=1e-5)
+    assert losses(padded, Stage.sft) == pytest.approx(losses(finished(), Stage.sft), abs=1e-5)
 
 
 @pytest.mark.parametrize("optimizer", list(OptimizerName))
@@ -150,23 +152,21 @@ def test_ctrl_c_writes_a_checkpoint_first(jobs: RPrmJobs, monkeypatch: pytest.Mo
     assert len(losses(job, Stage.sft)) == 4
 
 
-def test_a_finished_stage_is_not_done_again(jobs: RPrmJobs) -> None:
-    job = jobs(stages=(Stage.analyses, Stage.sft))
-    run(job)
-    num_requests = len(jobs.teacher.requests)
-    before = (job.model_dir(Stage.sft) / "model.safetensors").stat().st_mtime_ns
+def test_finished_stages_are_not_done_again(finished: RPrmJobs) -> None:
+    job = finished()
+    num_requests = len(finished.teacher.requests) + len(finished.student.requests)
+    written = [job.model_dir(stage) / "model.safetensors" for stage in (Stage.sft, Stage.dpo)]
+    before = [path.stat().st_mtime_ns for path in written]
     assert run(job) == 0
-    assert len(jobs.teacher.requests) == num_requests
-    assert (job.model_dir(Stage.sft) / "model.safetensors").stat().st_mtime_ns == before
+    assert len(finished.teacher.requests) + len(finished.student.requests) == num_requests
+    assert [path.stat().st_mtime_ns for path in written] == before
 
 
-def test_stages_one_by_one_are_the_same_as_together(jobs: RPrmJobs, tmp_path: Path) -> None:
-    together = jobs()
-    run(together)
-    apart = jobs(run_dir=str(tmp_path / "apart"))
+def test_stages_one_by_one_are_the_same_as_together(finished: RPrmJobs, tmp_path: Path) -> None:
+    apart = finished(run_dir=str(tmp_path / "apart"))
     for stage in Stage:
         assert run(replace(apart, stages=(stage,))) == 0
-    assert losses(apart, Stage.dpo) == losses(together, Stage.dpo)
+    assert losses(apart, Stage.dpo) == losses(finished(), Stage.dpo)
 
 
 def test_a_stage_without_the_one_before_says_which_is_missing(jobs: RPrmJobs) -> None:
@@ -177,9 +177,8 @@ def test_a_stage_without_the_one_before_says_which_is_missing(jobs: RPrmJobs) ->
         run(jobs(stages=(Stage.pairs,)))
 
 
-def test_another_model_is_not_gone_on_with(jobs: RPrmJobs) -> None:
-    run(jobs(stages=(Stage.analyses, Stage.sft)))
-    other = jobs(stages=(Stage.sft,))
+def test_another_model_is_not_gone_on_with(finished: RPrmJobs) -> None:
+    other = finished(stages=(Stage.sft,))
     with pytest.raises(StoreError, match=r"model: .* -> other"):
         other.run(config={"model": "other", "sft": {"is_packed": True}}, command="again")
 
