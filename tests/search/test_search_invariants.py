@@ -264,6 +264,7 @@ def test_no_result_depends_on_what_finishes_first(
     late_scorer = replace(scorer, latency=0.002, latency_seed=latency_seed + 1)
     delayed = asyncio.run(search(algorithm, late_generator, late_scorer, budget=budget, seed=seed))
     assert delayed == undisturbed
+    assert delayed.course == undisturbed.course  # these scorers cache nothing
 
 
 def explored(tree: SearchTree) -> Counter[tuple[object, ...]]:
