@@ -37,6 +37,5 @@ def run_stages(job: TrainRPrm, *, config: Mapping[str, object], command: str) ->
             continue
         do = train if stage in (Stage.sft, Stage.dpo) else sample
         if do(job, stage, config=config, command=command, display=display) == INTERRUPTED:
-            display.say(f"Stopped; what is done is kept. To go on:\n  {command}")
             return INTERRUPTED
     return OK

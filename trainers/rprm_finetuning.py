@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -145,10 +144,7 @@ class Tuning:
         if state.is_main_process:
             finish(finished, outcome)
         state.wait_for_everyone()
-        del trainer, finished
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()  # for the engine that comes next
+        trainer.accelerator.free_memory()
         return True
 
     def _trainer(self, num_steps: int, num_forwards: int) -> Trainer:

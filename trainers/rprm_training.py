@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import release_memory
 from transformers import AutoTokenizer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -119,7 +120,11 @@ def train(
         )
         display.say(f"{stage}: {_describe(outcome, verdicts)}. Model: {model_dir}")
 
-    return OK if tuning.run(say=display.say, finish=finish) else INTERRUPTED
+    is_done = tuning.run(say=display.say, finish=finish)
+    release_memory()  # for the engine that comes next
+    if not is_done:
+        display.say(f"Stopped; what is done is kept. To go on:\n  {command}")
+    return OK if is_done else INTERRUPTED
 
 
 def _analyses(job: TrainRPrm) -> _Rows:
