@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 from prm_search.seeds import derive_seed
 from trainers.prm_settings import Precision, Tracker

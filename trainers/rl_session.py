@@ -146,7 +146,7 @@ class RlSession:
         if callback.is_finished:  # only the model was not written
             trainer.args.max_steps = num_updates(latest)
             num_rows = num_updates(latest) * settings.problems_per_update
-            trainer.train_dataset = trainer.train_dataset.select(range(num_rows))
+            trainer.train_dataset = _dataset([problems[index].prompt for index in order[:num_rows]])
         callback.say(
             f"{len(problems):,} problems"
             + (f" ({num_left_out:,} left out: too long, or seen before)" if num_left_out else "")
@@ -167,9 +167,10 @@ class RlSession:
         weights = policy_weights(trainer.model_wrapped, trainer.accelerator)
         if trainer.accelerator.is_main_process:
             result = callback.result()
+            model: Any = trainer.accelerator.unwrap_model(trainer.model)
             write_model(
                 Path(job.model_dir),
-                trainer.accelerator.unwrap_model(trainer.model),
+                model,
                 weights,
                 self._tokenizer,
                 dtype=_engine_dtype(job),
@@ -282,4 +283,5 @@ def _tokenizer(model: str) -> PreTrainedTokenizerBase:
 def _engine_dtype(job: TrainRl) -> torch.dtype:
     if job.policy.dtype != "auto":
         return getattr(torch, job.policy.dtype)
-    return AutoConfig.from_pretrained(job.policy.model).dtype or torch.float32
+    dtype: Any = AutoConfig.from_pretrained(job.policy.model).dtype or torch.float32
+    return dtype

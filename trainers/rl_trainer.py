@@ -28,9 +28,11 @@ class PackedGRPOTrainer(StepGRPOTrainer):
         """
         self._logps: Tensor | None = None
         super().__init__(model, **options)
-        for used in (self.model, self.ref_model):
+        models: list[Any] = [self.model, self.ref_model]
+        for used in models:
             if used is not None:
-                use_packed_attention(self.accelerator.unwrap_model(used))
+                unwrapped: Any = self.accelerator.unwrap_model(used)
+                use_packed_attention(unwrapped)
 
     def _get_per_token_logps_and_entropies(
         self,

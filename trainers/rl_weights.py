@@ -67,7 +67,7 @@ class WeightFolders:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def policy_weights(model: nn.Module, accelerator: Accelerator) -> dict[str, Tensor]:
+def policy_weights(model: nn.Module | None, accelerator: Accelerator) -> dict[str, Tensor]:
     """The weights of a language model, gathered from all processes, on the CPU.
 
     Every process has to call this; what it gives counts in the main one. Weights that are tied
@@ -75,5 +75,5 @@ def policy_weights(model: nn.Module, accelerator: Accelerator) -> dict[str, Tens
     """
     unwrapped: Any = accelerator.unwrap_model(model)
     tied = set(getattr(unwrapped, "all_tied_weights_keys", None) or ())
-    state: dict[str, Tensor] = accelerator.get_state_dict(model) or {}
+    state: Any = accelerator.get_state_dict(model) or {}
     return {name: weight.detach().cpu() for name, weight in state.items() if name not in tied}

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from prm_search.errors import ConfigurationError
 from prm_search.plugins.reading import Reading, Text
@@ -82,13 +82,16 @@ class StepGRPOTrainer(GRPOTrainer):
         self._credit: Credit = credit or GroupCredit()
         self._max_failure_share = max_failure_share
         self._rater = _Rater(source, reading or Reading(), answer_column)
-        super().__init__(model=model, reward_funcs=[self._rater], **options)
+        functions: list[Any] = [self._rater]
+        super().__init__(model=model, reward_funcs=functions, **options)
         self._rater.trainer = self
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output = super()._generate_and_score_completions(inputs)
-        mode = "train" if self.model.training else "eval"
-        group_size = self.num_generations if mode == "train" else self.num_generations_eval
+        model: Any = self.model
+        mode = "train" if model.training else "eval"
+        size = self.num_generations if mode == "train" else self.num_generations_eval
+        group_size = int(size or 1)
         own = self._rater.take()
         # Groups may lie across processes; each of them credits all, and keeps its own.
         everyone: list[_Rated] = gather_object(own)
@@ -123,7 +126,8 @@ class StepGRPOTrainer(GRPOTrainer):
         output["completion_mask"] = mask = mask.masked_fill(own[:, None], 0)
         if "tool_mask" in output:
             mask = mask * output["tool_mask"]
-        output["num_items_in_batch"] = self.accelerator.gather(mask.sum()).sum()
+        total: Any = self.accelerator.gather(mask.sum())
+        output["num_items_in_batch"] = total.sum()
 
     def _log_rewards(
         self,

@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("trl")
 pytest.importorskip("ray")
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1800)]
 
 NUM_UPDATES = 6
 

@@ -13,7 +13,8 @@ import torch
 pytest.importorskip("trl")
 import datasets
 from transformers import AutoTokenizer
-from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from prm_search.budget import Ledger
 from prm_search.errors import ConfigurationError, ScoringError
@@ -143,7 +144,7 @@ def curve(trainer: Any, name: str = "loss") -> list[float]:
 def test_outcome_credit_is_plain_grpo(
     loss_type: str, tiny_model: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
-    def outcome(completions: Sequence[str], **_: object) -> list[float]:
+    def outcome(completions: Sequence[str], **_: object) -> list[float | None]:
         return [float("38}" in text) for text in completions]
 
     plain = GRPOTrainer(
@@ -185,7 +186,8 @@ def test_every_loss_trains_with_advantages_of_tokens(
 
 
 def advantages(trainer: StepGRPOTrainer) -> dict[str, torch.Tensor]:
-    trainer.model.train()
+    model: Any = trainer.model
+    model.train()
     inputs = [dict(row) for row in [rows()[0]] * GROUP]
     return trainer._generate_and_score_completions(inputs)
 
