@@ -114,19 +114,19 @@ class PooledJudge(_PooledEngine):
         )
 
 
-class PooledLabeler(_PooledEngine):
+class PooledController(_PooledEngine):
     """Controllers that share the problems."""
 
-    async def label(self, problem: Problem) -> dict[str, object]:
-        """Label a problem; see `prm_search.labeling.label_worker.ProblemLabeler`."""
-        return await self._pool.call(problem.id, "label", problem)
+    async def record(self, problem: Problem, method: str) -> dict[str, object]:
+        """Work on a problem; see `prm_search.controlling.Controller`."""
+        return await self._pool.call(problem.id, "record", problem, method)
 
 
 def _shared(cls: type[_PooledEngine], make_pool: Callable[[], Pool]) -> _PooledEngine:
     return cls(make_pool())
 
 
-PooledEngine: TypeAlias = PooledGenerator | PooledScorer | PooledJudge | PooledLabeler
+PooledEngine: TypeAlias = PooledGenerator | PooledScorer | PooledJudge | PooledController
 
 POOLED_ENGINES: dict[Role, type[PooledEngine]] = {
     Role.POLICY: PooledGenerator,
@@ -134,5 +134,5 @@ POOLED_ENGINES: dict[Role, type[PooledEngine]] = {
     Role.PRM: PooledScorer,
     Role.JUDGE: PooledJudge,
     Role.TEACHER: PooledGenerator,
-    Role.CONTROLLER: PooledLabeler,
+    Role.CONTROLLER: PooledController,
 }

@@ -27,7 +27,7 @@ class Role(StrEnum):
     """Writes analyses of steps for an R-PRM to learn from."""
     GRADER = "grader"
     CONTROLLER = "controller"
-    """Labels problems with the help of the others; spends nothing itself."""
+    """Works on problems with the help of the others; spends nothing itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from prm_search.budget import Ledger
 from prm_search.concurrency import gather_all
@@ -45,9 +46,9 @@ async def grade(answer: str | None, problem: Problem, grader: Grader) -> Grade:
 
 
 async def record_of_result(
-    result: SearchResult, *, method: str, grader: Grader, num_attempts: int, timing: Timing
+    result: SearchResult, *, method: str, grader: Grader
 ) -> dict[str, object]:
-    """The record of a search that came to its end."""
+    """The record of a search that came to its end. The time when it was made is still missing."""
     problem = result.problem
     answers = [grader.extract(item.trajectory.text) for item in result.candidates]
     best = None if result.best is None else grader.extract(result.best.trajectory.text)
@@ -66,7 +67,7 @@ async def record_of_result(
         "grading_failure": _failure(chosen.failure),
         "error": None if failure is None else {**failure_values(failure), "is_transient": False},
         "stop_reason": str(result.stop_reason),
-        "num_attempts": num_attempts,
+        "num_attempts": 1,
         **cost_values(result.ledger),
         "best": _position(result.best, result.candidates),
         "candidates": [
@@ -75,18 +76,12 @@ async def record_of_result(
         ],
         "course": None if result.course is None else result.course.to_json(),
         "tree": result.tree.to_json(),
-        "timing": {**timing_values(timing), "roles": seconds_of_roles(result.ledger)},
+        "timing": {"roles": seconds_of_roles(result.ledger)},
     }
 
 
 def record_of_failure(
-    problem: Problem,
-    error: BaseException,
-    *,
-    method: str,
-    seed: int,
-    num_attempts: int,
-    timing: Timing,
+    problem: Problem, error: BaseException, *, method: str, seed: int
 ) -> dict[str, object]:
     """The record of a problem on which the search failed. It is neither right nor wrong."""
     return {
@@ -96,14 +91,20 @@ def record_of_failure(
         "grading_failure": None,
         "error": error_values(error),
         "stop_reason": None,
-        "num_attempts": num_attempts,
+        "num_attempts": 1,
         **cost_values(Ledger()),
         "best": None,
         "candidates": [],
         "course": None,
         "tree": None,
-        "timing": {**timing_values(timing), "roles": {}},
+        "timing": {"roles": {}},
     }
+
+
+def with_time(record: dict[str, object], timing: Timing, *, num_attempts: int) -> dict[str, object]:
+    """A record with the time when it was made, and at which attempt."""
+    times = {**timing_values(timing), **cast("Mapping[str, object]", record["timing"])}
+    return {**record, "num_attempts": num_attempts, "timing": times}
 
 
 def _no_choice(result: SearchResult) -> Failure | None:

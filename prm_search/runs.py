@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -11,8 +12,8 @@ from rich.console import Console
 
 from prm_search.budget import Role
 from prm_search.concurrency import gather_all
-from prm_search.controller import run_search
-from prm_search.grading import MathGrader
+from prm_search.controller import SearchController, run_controlled
+from prm_search.controlling import Controller, ControllerEngine
 from prm_search.interrupt import StopOnInterrupt
 from prm_search.job import SearchJob
 from prm_search.model_size import num_parameters
@@ -76,39 +77,39 @@ async def _run_methods(
     factories = {Role.POLICY: job.engine.generator}
     if job.engine.scorer is not None:
         factories[Role.PRM] = job.engine.scorer
-    grader = MathGrader(job.grader)
     stop = asyncio.Event()
     num_failed = 0
-    try:
-        async with running_engines(job.cluster, factories, display) as engines:
-            # Only now is a model of the Hub sure to be on this machine.
-            store.write_parameters({role: num_parameters(_model(config, role)) for role in engines})
-            generator = cast("Generator", engines[Role.POLICY])
-            scorer = cast("Scorer | None", engines.get(Role.PRM))
-            with StopOnInterrupt(stop, display):
-                for name, algorithm in job.methods.items():
-                    if stop.is_set():
-                        break
-                    # What a method costs must not depend on which ones ran before it.
-                    await gather_all(engine.reset_cache() for engine in engines.values())
-                    totals = await run_search(
-                        problems,
-                        algorithm=algorithm,
-                        name=name,
-                        generator=generator,
-                        scorer=scorer,
-                        grader=grader,
-                        store=store,
-                        budget=job.budget,
-                        seed=job.seed,
-                        max_in_flight=job.max_in_flight,
-                        max_retries=job.max_retries,
-                        progress=display,
-                        stop=stop,
-                    )
-                    num_failed += totals.num_failed
-    finally:
-        grader.close()
+    async with running_engines(job.cluster, factories, display) as engines:
+        # Only now is a model of the Hub sure to be on this machine.
+        store.write_parameters({role: num_parameters(_model(config, role)) for role in engines})
+        make_controller = partial(
+            SearchController,
+            methods=job.methods,
+            generator=cast("Generator", engines[Role.POLICY]),
+            scorer=cast("Scorer | None", engines.get(Role.PRM)),
+            budget=job.budget,
+            seed=job.seed,
+        )
+        make_engine = partial(ControllerEngine, make_controller, grader=job.grader)
+        controller = cast("Controller", await job.cluster.launch(make_engine, Role.CONTROLLER))
+        with StopOnInterrupt(stop, display):
+            for name in job.methods:
+                if stop.is_set():
+                    break
+                # What a method costs must not depend on which ones ran before it.
+                await gather_all(engine.reset_cache() for engine in engines.values())
+                totals = await run_controlled(
+                    problems,
+                    controller,
+                    name=name,
+                    store=store,
+                    seed=job.seed,
+                    max_in_flight=job.max_in_flight,
+                    max_retries=job.max_retries,
+                    progress=display,
+                    stop=stop,
+                )
+                num_failed += totals.num_failed
     return num_failed
 
 

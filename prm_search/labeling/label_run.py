@@ -1,9 +1,4 @@
-"""Runs a labeling job: data, store, engines, controllers, dataset.
-
-The controllers label; this process hands them problems and alone writes the records. So a
-controller, an engine or a machine that is lost takes no record with it: its problems are given
-to others, and whatever is written twice is refused by the store.
-"""
+"""Runs a labeling job: data, store, engines, controllers, dataset."""
 
 from __future__ import annotations
 
@@ -17,13 +12,14 @@ from typing import cast
 from rich.console import Console
 
 from prm_search.budget import Role
+from prm_search.controlling import Controller, ControllerEngine
 from prm_search.data import Loaded
 from prm_search.interrupt import StopOnInterrupt
 from prm_search.labeling.label_job import LabelJob
 from prm_search.labeling.label_records import record_of_failure, with_time
 from prm_search.labeling.label_report import report_labels
 from prm_search.labeling.label_totals import LabelTotals
-from prm_search.labeling.label_worker import LabelWorker, LabelWorkerSettings, ProblemLabeler
+from prm_search.labeling.label_worker import LabelWorker
 from prm_search.labeling.text_prefixes import TextPrefixes
 from prm_search.progress import ProgressDisplay, display_for
 from prm_search.protocols import Generator, Judge
@@ -94,18 +90,15 @@ async def _label(
             completer = TextPrefixes(generator=cast("Generator", engines[Role.COMPLETER]))
         make_worker = partial(
             LabelWorker,
-            LabelWorkerSettings(
-                method=name,
-                annotator=job.label,
-                num_responses=job.num_responses,
-                seed=job.seed,
-                grader=job.grader,
-            ),
+            annotator=job.label,
+            num_responses=job.num_responses,
+            seed=job.seed,
             generator=generator,
             completer=completer,
             judge=cast("Judge | None", engines.get(Role.JUDGE)),
         )
-        controller = cast("ProblemLabeler", await job.cluster.launch(make_worker, Role.CONTROLLER))
+        make_engine = partial(ControllerEngine, make_worker, grader=job.grader)
+        controller = cast("Controller", await job.cluster.launch(make_engine, Role.CONTROLLER))
         with StopOnInterrupt(stop, display):
             totals = await work_off(
                 loaded.problems,
@@ -125,12 +118,12 @@ async def _label(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Labeling:
-    controller: ProblemLabeler
+    controller: Controller
     method: str
     seed: int
 
     async def record(self, problem: Problem, attempt: Attempt) -> Record:
-        record = await self.controller.label(problem)
+        record = await self.controller.record(problem, self.method)
         return with_time(record, attempt.timing(), num_attempts=attempt.number)
 
     def record_of_failure(self, problem: Problem, error: Exception, attempt: Attempt) -> Record:

@@ -59,7 +59,7 @@ def wait_for_records(run_dir: Path, count: int, process: subprocess.Popen[str]) 
 
 
 def actors_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The processes that hold the engines."""
+    """The processes that hold the engines and the controller."""
     children = psutil.Process(process.pid).children(recursive=True)
     return [child for child in children if "EngineActor" in " ".join(child.cmdline())]
 
@@ -93,12 +93,12 @@ def test_a_killed_driver_leaves_no_engine_running_and_the_run_resumes(tmp_path: 
 def test_killed_engines_are_started_again_and_their_work_is_redone(
     search: str, tmp_path: Path
 ) -> None:
-    """Majority vote has a generator alone; beam search has a scorer, too, and both are killed."""
+    """Majority vote has no scorer; whatever a search has is killed, the controller included."""
     run_dir = tmp_path / "run"
     with started(run_dir, search) as process:
         wait_for_records(run_dir, 20, process)
         killed = actors_of(process)
-        assert len(killed) == (1 if search == "majority" else 2)
+        assert len(killed) == (2 if search == "majority" else 3)
         for actor in killed:
             actor.kill()
         assert (run_dir / "records.jsonl").read_bytes().count(b"\n") < NUM_PROBLEMS
