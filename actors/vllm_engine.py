@@ -233,7 +233,7 @@ class VllmEngine:
         Raises:
             EngineError: if they cannot be loaded.
         """
-        if folder != self._model and not Path(folder).is_dir():
+        if folder != self._model and not await asyncio.to_thread(Path(folder).is_dir):
             raise EngineError(f"there are no weights at {folder} for model {self._model!r}")
         try:
             await self._engine.collective_rpc("reload_weights", kwargs={"weights_path": folder})

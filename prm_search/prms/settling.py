@@ -4,9 +4,10 @@
     below 1         P(θ on its side) ≥ confidence, for θ ~ Beta(1 + Σ values, 1 + Σ (1 - values))
 
 θ is what the mean of ever more values tends to. The second rule is that of adaptive-consistency
-(arXiv 2305.11860, section 3) for two answers. A value between 0 and 1 counts as a part of a "right"
-and a part of a "wrong" (arXiv 1111.1797 reduces such values to 0 and 1 in this way): as no values in
-[0, 1] with the same mean scatter more than 0 and 1 do, this errs on the side of more samples.
+(arXiv 2305.11860, section 3) for two answers. A value between 0 and 1 counts as a part of a
+"right" and a part of a "wrong" (arXiv 1111.1797 reduces such values to 0 and 1 in this way): as no
+values in [0, 1] with the same mean scatter more than 0 and 1 do, this errs on the side of more
+samples.
 """
 
 from __future__ import annotations

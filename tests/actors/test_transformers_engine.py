@@ -204,7 +204,7 @@ async def scripted(tiny_model: Path, text: str, sampling: Sampling) -> Completio
     prompt = tuple(tokenizer.encode("Ann has 12.\n\n"))
     script = [*tokenizer.encode(text), tokenizer.eos_token_id]
     decoder = Decoder(Scripted(model, script, len(prompt)), tokenizer)  # pyright: ignore
-    engine = TransformersCompletions(decoder, max_model_len=NUM_POSITIONS, options=CPU)
+    engine = TransformersCompletions(model, decoder, max_model_len=NUM_POSITIONS, options=CPU)
     try:
         return await engine.complete(prompt, sampling)
     finally:
