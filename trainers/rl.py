@@ -137,8 +137,8 @@ async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyn
                 scorer=scorer,
                 seed=job.seed,
             )
-        # Whatever another training has left in the engine.
-        await generator.restore()
+        if not _rank():  # whatever another training has left in the engine
+            await generator.restore()
         session = RlSession(
             job,
             collector,
@@ -154,5 +154,9 @@ async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyn
 
 def _rollouts(job: TrainRl) -> Path:
     """The file of this process."""
-    rank = int(os.environ.get("RANK", "0"))
+    rank = _rank()
     return Path(job.run_dir) / (f"rollouts_{rank}.jsonl" if rank else "rollouts.jsonl")
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))

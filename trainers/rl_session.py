@@ -133,7 +133,9 @@ class RlSession:
         )
         trainer.remove_callback(PrinterCallback)
         latest = latest_checkpoint(run_dir)
-        self._folders = WeightFolders(settings.weights_dir, dtype=_engine_dtype(job))
+        self._folders = WeightFolders(
+            settings.weights_dir, run_dir=job.run_dir, dtype=_engine_dtype(job)
+        )
         callback = RlCallback(
             job,
             accelerator=trainer.accelerator,
@@ -159,7 +161,8 @@ class RlSession:
                 return INTERRUPTED
             self._finish(run_dir, callback)
         finally:
-            self._folders.remove()
+            if trainer.accelerator.is_main_process:
+                self._folders.remove()
         return OK
 
     def _finish(self, run_dir: Path, callback: RlCallback) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -23,16 +24,17 @@ class WeightFolders:
     """Writes each version of the weights to a folder of its own, and keeps the last two.
 
     Args:
-        folder: that the engines see, too; None makes one in the memory of this machine.
+        folder: that the engines see, too; None takes the memory of this machine.
+        run_dir: of the training. Names the place within the folder, so that what a killed
+            process leaves there is found again, and removed in the end.
         dtype: that the engines compute in.
     """
 
-    def __init__(self, folder: str | None, *, dtype: torch.dtype) -> None:
-        if folder is None:
-            parent = _MEMORY if os.access(_MEMORY, os.W_OK) else None
-            self._folder = Path(tempfile.mkdtemp(prefix="prm_search_weights_", dir=parent))
-        else:
-            self._folder = Path(folder).expanduser().absolute()
+    def __init__(self, folder: str | None, *, run_dir: str, dtype: torch.dtype) -> None:
+        memory = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        parent = memory if folder is None else Path(folder).expanduser().absolute()
+        digest = hashlib.blake2b(str(Path(run_dir).absolute()).encode(), digest_size=8)
+        self._folder = parent / f"prm_search_weights_{digest.hexdigest()}"
         self._dtype = dtype
 
     def write(self, weights: dict[str, Tensor], version: int) -> str:
