@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from prm_search.studies.lessons.findings import (
     values_of,
 )
 from prm_search.studies.lessons.label_quality import LabelQuality, label_quality
-from prm_search.studies.lessons.recorded import Recording, read_recording
+from prm_search.studies.lessons.recorded import read_recording
 from prm_search.studies.lessons.sources import THRESHOLDS, LabelSource, threshold_source
 
 DETECTION_THRESHOLDS = tuple(index / 20 for index in range(1, 20))
@@ -58,11 +57,9 @@ class LessonsResults:
     threshold: float
     """The first step that scores below it is the predicted error."""
     num_responses: int
-    """Responses to train on, over all seeds."""
+    """Responses to train on."""
     left_out: Mapping[str, int]
     """Others, by reason."""
-    num_shared_problems: int
-    """Problems to train on that more than one seed has."""
     labels: tuple[LabelQuality, ...]
     sweep: tuple[tuple[float, LabelQuality], ...]
     """Monte-Carlo hard labels by threshold."""
@@ -80,7 +77,7 @@ class LessonsResults:
 
 def measure(
     sources: Sequence[LabelSource],
-    label_dirs: Sequence[Path],
+    label_dir: Path,
     evaluation_dirs: Mapping[str, Sequence[Path]],
     *,
     seeds: Sequence[int],
@@ -92,7 +89,7 @@ def measure(
 
     Args:
         sources: that PRMs were trained on.
-        label_dirs: [num_seeds] finished labeling runs.
+        label_dir: of the finished labeling run.
         evaluation_dirs: by name of the source, [num_seeds] finished evaluations.
         seeds: [num_seeds]
         k: of best-of-k.
@@ -102,8 +99,8 @@ def measure(
     Raises:
         DataError: if something is not finished.
     """
-    recordings = [read_recording(folder) for folder in label_dirs]
-    responses = [item for recording in recordings for item in recording.responses]
+    recording = read_recording(label_dir)
+    responses = recording.responses
     found = {
         name: [_read(folder) for folder in folders] for name, folders in evaluation_dirs.items()
     }
@@ -118,8 +115,7 @@ def measure(
         k=k,
         threshold=threshold,
         num_responses=len(responses),
-        left_out=dict(sum((Counter(item.left_out) for item in recordings), Counter[str]())),
-        num_shared_problems=_num_shared(recordings),
+        left_out=recording.left_out,
         labels=tuple(label_quality(source, responses) for source in sources),
         sweep=tuple(
             (value, label_quality(threshold_source(value), responses)) for value in THRESHOLDS
@@ -161,10 +157,3 @@ def _read(folder: Path) -> Sequence[CaseResult]:
             "and start the study again"
         )
     return read.results
-
-
-def _num_shared(recordings: Sequence[Recording]) -> int:
-    seen = Counter(
-        prompt for item in recordings for prompt in {response.prompt for response in item.responses}
-    )
-    return sum(number > 1 for number in seen.values())

@@ -23,7 +23,7 @@ from prm_search.studies.stage import minutes
 
 _COLORS = {MC_HARD: 1, MC_SOFT: 6, JUDGE: 2, CONSENSUS_HARD: 3, CONSENSUS_SOFT: 7, ORACLE: 5}
 _OTHER_COLOR = 4
-_INTERVALS = "95 % intervals, bootstrap over problems, which leaves the chance of training out"
+_INTERVALS = "95 % intervals, bootstrap over problems"
 
 
 def lessons_report(
@@ -71,12 +71,12 @@ def _lead(results: LessonsResults, num_updates: int, num_seeds: int) -> str:
     first = results.prms[0].best_of_n
     unfinished = f" of {num_seeds}" if len(results.seeds) < num_seeds else ""
     return (
-        f"After arXiv 2501.07301. {len(results.seeds)}{unfinished} seeds with "
-        f"{results.num_responses:,} responses to train on in all. The PRMs of a seed learn from "
-        f"the same responses of the same policy in {num_updates:,} updates each, and are evaluated "
-        f"on the same {first.num_samples} samples of each of {first.num_problems:,} test problems "
-        "in all. The responses of a seed are labeled once: all labels but the oracle's come from "
-        "the same rollouts and the same critique."
+        f"After arXiv 2501.07301. All PRMs learn from the same {results.num_responses:,} responses "
+        "of the same policy, as far as the source of their labels keeps them, in "
+        f"{num_updates:,} updates each. All labels but the oracle's come from the same rollouts "
+        f"and the same critiques. {len(results.seeds)}{unfinished} seeds, each with trainings and "
+        f"test problems of its own; the PRMs of a seed are evaluated on the same "
+        f"{first.num_samples} samples of each problem, {first.num_problems:,} problems in all."
     )
 
 
@@ -104,7 +104,8 @@ def _findings(results: LessonsResults, *, is_quick: bool) -> Section:
         note=(
             "A claim holds if its interval lies above 0 and each seed has the sign; it does not "
             "hold if all lies below; else it is undecided. A finding holds if all claims do that "
-            f"decide. Best-of-{results.k} by {CHOICE} where nothing else is said. {_INTERVALS}. "
+            f"decide. Best-of-{results.k} by {CHOICE} where nothing else is said. {_INTERVALS}: "
+            "the chance of training is seen in the seeds, that of the labeled responses nowhere. "
             f"The orders of the five PRMs by F1 and by best-of-{results.k} agree with Kendall's "
             f"tau {agreement}."
         ),
@@ -155,8 +156,7 @@ def _labels(results: LessonsResults, num_updates: int) -> Section:
             "Labels against the oracle, on the responses that a source keeps, as ProcessBench "
             "counts. Where a source keeps fewer, its PRM sees fewer responses more often: all have "
             f"{num_updates:,} updates of the same size. Left out of all sources: "
-            f"{left_out or 'none'}. Problems that several seeds have in common: "
-            f"{results.num_shared_problems}. Percent; {_INTERVALS}."
+            f"{left_out or 'none'}. Percent; {_INTERVALS}."
         ),
     )
 

@@ -1,8 +1,11 @@
 """The stages of the study.
 
-For each seed:  problems ──policy──▶ responses ──rollouts, judge──▶ recording
-                recording ──▶ labels of each source ──▶ a PRM for each
+Once:           problems ──policy──▶ responses ──rollouts, judge──▶ labels of each source
+For each seed:  labels of each source ──▶ a PRM for each
                 test problems ──policy──▶ samples ──each PRM──▶ scores
+
+Labels cost most of the time, and a PRM that learns from a third of them learns them by heart
+instead; so the seeds share them.
 """
 
 from __future__ import annotations
@@ -22,8 +25,8 @@ from prm_search.studies.stage import Stage, times
 
 THRESHOLD = 0.5
 _FIRST_DATA_SEED = 500
-"""The problems of seed s are drawn from this number plus s, in a split of their own to train
-and to test on."""
+"""The problems to train on are drawn from this number, those to test seed s on from this number
+plus s, in a split of their own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +34,9 @@ class Lessons:
     """PRMs from Monte-Carlo, judge, consensus and true labels: what each is good for."""
 
     num_seeds: int = 3
-    """Repetitions, each with problems, responses and trainings of its own."""
-    num_problems: int = 400
-    """Problems of a seed whose responses are labeled."""
+    """Repetitions, each with trainings and test problems of its own."""
+    num_problems: int = 1200
+    """Problems whose responses are labeled, once for all seeds."""
     num_responses: int = 4
     """Responses that are sampled for each of them."""
     num_rollouts: int = 8
@@ -85,10 +88,14 @@ class Lessons:
         return label_sources(self.thresholds)
 
     def stages(self, seed: int, run_dir: Path) -> Sequence[Stage]:
-        """What has to be done for a seed; see `prm_search.studies.study.Study`."""
+        """What has to be done for a seed; see `prm_search.studies.study.Study`.
+
+        What the seeds share is done with the first one.
+        """
         return [
-            *self._data_stages(seed, run_dir / f"seed-{seed}"),
-            *self._training_stages(seed, run_dir / f"seed-{seed}"),
+            *(self._label_stages(run_dir) if seed == self.seeds[0] else ()),
+            self._sample_stage(seed, run_dir / f"seed-{seed}"),
+            *self._training_stages(seed, run_dir),
             *self._evaluation_stages(seed, run_dir / f"seed-{seed}"),
         ]
 
@@ -100,7 +107,7 @@ class Lessons:
             seconds[item.kind] = seconds.get(item.kind, 0.0) + item.share
         results = measure(
             self.sources,
-            [folder / "labels" for folder in folders],
+            run_dir / "labels",
             {
                 source.name: [folder / "evaluations" / source.name for folder in folders]
                 for source in self.sources
@@ -117,11 +124,11 @@ class Lessons:
             num_seeds=self.num_seeds,
         )
 
-    def _data_stages(self, seed: int, folder: Path) -> Iterator[Stage]:
-        labels, sources, samples = folder / "labels", folder / "sources", folder / "samples"
+    def _label_stages(self, run_dir: Path) -> Iterator[Stage]:
+        labels, sources = run_dir / "labels", run_dir / "sources"
         yield Stage(
             kind="label",
-            name=f"seed {seed} label responses",
+            name="label responses",
             output=labels / RESULTS,
             work=[
                 *("label", *self.label, "label=consensus"),
@@ -130,22 +137,23 @@ class Lessons:
                 f"label.monte_carlo.num_rollouts={self.num_rollouts}",
                 "data.split=train",
                 f"data.num_problems={self.num_problems}",
-                f"data.seed={_FIRST_DATA_SEED + seed}",
+                f"data.seed={_FIRST_DATA_SEED}",
                 f"num_responses={self.num_responses}",
-                f"seed={seed}",
                 f"run_dir={_quoted(labels)}",
             ],
         )
         yield Stage(
             kind="sources",
-            name=f"seed {seed} compute the labels of each source",
+            name="compute the labels of each source",
             output=sources,
             work=partial(write_sources, labels, self.sources, sources),
         )
-        yield Stage(
+
+    def _sample_stage(self, seed: int, folder: Path) -> Stage:
+        return Stage(
             kind="sample",
             name=f"seed {seed} sample test solutions",
-            output=samples / RESULTS,
+            output=folder / "samples" / RESULTS,
             work=[
                 *("search", *self.search, "search=majority"),
                 f"search.num_samples={self.num_samples}",
@@ -153,20 +161,20 @@ class Lessons:
                 f"data.num_problems={self.num_test_problems}",
                 f"data.seed={_FIRST_DATA_SEED + seed}",
                 f"seed={seed}",
-                f"run_dir={_quoted(samples)}",
+                f"run_dir={_quoted(folder / 'samples')}",
             ],
         )
 
-    def _training_stages(self, seed: int, folder: Path) -> Iterator[Stage]:
+    def _training_stages(self, seed: int, run_dir: Path) -> Iterator[Stage]:
         for source in self.sources:
-            training = folder / "trainings" / source.name
+            training = run_dir / f"seed-{seed}" / "trainings" / source.name
             yield Stage(
                 kind="train",
                 name=f"seed {seed} train {source.name}",
                 output=training / source.name,
                 work=[
                     *("train-prm", *self.train),
-                    f"data.path={_quoted(folder / 'sources' / f'{source.name}.jsonl')}",
+                    f"data.path={_quoted(run_dir / 'sources' / f'{source.name}.jsonl')}",
                     f"objective.loss={source.loss}",
                     f"trainer.optimizer.num_steps={self.num_updates}",
                     f"trainer.checkpoint_every={self.num_updates}",
