@@ -252,6 +252,8 @@ class VllmEngine:
         if self._engine.output_handler is not None:
             self._engine.output_handler.cancel()
         await asyncio.to_thread(self._engine.shutdown)
+        # vLLM does so once more when it is collected, which fails at the end of the process.
+        self._engine.shutdown = _nothing
 
     async def _last(self, outputs: AsyncIterator[_Output]) -> _Output:
         last: _Output | None = None
@@ -318,6 +320,9 @@ def _engine_arguments(
         context = arguments.create_model_config().max_model_len
         arguments.max_num_batched_tokens = max(_CPU_BATCHED_TOKENS, context, options.max_num_seqs)
     return arguments
+
+
+def _nothing(timeout: float | None = None) -> None: ...
 
 
 def _num_threads(options: VllmOptions) -> int:
