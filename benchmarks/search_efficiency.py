@@ -1,18 +1,24 @@
 """What guided search costs, beside what it cannot cost less than, and what it gains.
 
-    python -m benchmarks.search_efficiency            200 problems, 3 seeds
-    python -m benchmarks.search_efficiency --quick    100 problems, 1 seed, within 6 minutes
+    python -m benchmarks.search_efficiency            every search; N=16, 64 and 256
+    python -m benchmarks.search_efficiency --quick    beam and best-of-N; N=16; within 6 minutes
+    python -m benchmarks.search_efficiency --table    the table of docs/sandbox.md: beam and
+                                                      best-of-N; N=16; 200 problems, 3 seeds
 
-On the same engines, in one run, at N=16:
+On the same engines, in one run, for each search and each N:
 
-* accuracy of weighted best-of-N and beam search against majority vote over at least as many
-  policy tokens on every single problem;
-* PRM tokens that beam search computed, over the bound (each question once, each new step once,
-  half a block of the key-value cache per scored step), and over recomputing every prefix;
-* wall time of beam search over that of one plain batch generation of as many tokens and one
-  plain scoring pass over the same new tokens.
+* accuracy, against majority vote over at least as many policy tokens on every single problem;
+* policy tokens, and PRM tokens computed and cached. `prm_tokens_over_limit` is what was computed
+  over 1.05 × (each question once, each new step once, half a block of the key-value cache per
+  scored step); `prm_tokens_over_recompute` is over what recomputing every prefix costs;
+* wall time, and over that of one plain batch generation of as many tokens and one plain scoring
+  pass over the same new tokens (`wall_ratio`); the share of it in which the policy, or the PRM, had
+  no request; the share of it that the controller's process computed;
+* for the searches named by --lock-step: the same in lock-step, with a barrier per depth over all
+  problems and every prefix recomputed (`lock_step.…`).
 
-The last line is one JSON object.
+The more samples, the fewer problems, so that each N costs about the same. Names without @ are those
+of the smallest N. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -21,101 +27,71 @@ import argparse
 import asyncio
 import json
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from transformers import AutoTokenizer
-
-from benchmarks.job import (
-    Bench,
-    Record,
-    compose_job,
-    console,
-    engines,
-    prm_of,
-    timed_run,
+from benchmarks.efficiency_figures import (
+    Clocks,
+    PlainRates,
+    clock_figures,
+    compare,
+    comparison_figures,
+    generated_tokens,
+    lock_step_figures,
+    scored_tokens,
+    token_figures,
 )
-from prm_search.prms.family import PrmFamily
-from prm_search.prms.prm import Prm
-from prm_search.protocols import Until
-from prm_search.search import BeamSearch, BestOfN
+from benchmarks.efficiency_methods import MAJORITY, methods, with_majority
+from benchmarks.idleness import WatchedGenerator, WatchedScorer
+from benchmarks.job import Bench, Record, compose_job, console, engines, prm_of, timed_run
+from benchmarks.lock_step import LockStep
+from prm_search.job import SearchJob, needs_scorer
+from prm_search.protocols import SearchAlgorithm, Until
 from prm_search.seeds import derive_seed
-from prm_search.statistics import accuracy, paired_difference
-from prm_search.tree import SearchTree
 from prm_search.types import Problem, Trajectory
-from prm_search.voting import Selection
 
-BLOCK_SIZE = 32
-"""Tokens in a block of vLLM's key-value cache on CPU."""
-
-NUM_SAMPLES = 16
-MAJORITY_POOL = 32
-"""Samples to draw majority votes from, so that each can have as many tokens as the search."""
+IN_LOCK_STEP = ["beam", "dvts", "rebase", "mcts"]
+RECOMPUTE = "++engine.scorer.options.reuse_prefixes=false"
+PLAIN_SAMPLES = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScoredTokens:
-    """PRM tokens of beam search."""
+class Plan:
+    """What is to be measured."""
 
-    new: int
-    """Of the questions, each once, and of the different steps."""
-    num_steps: int
-    """Different steps that were scored."""
-    computed: int
-    recomputed: int
-    """What computing the whole prefix of each request would have been."""
+    methods: list[str]
+    """Majority vote first."""
+    lock_step: list[str]
+    num_samples: list[int]
+    num_problems: int
+    """For the smallest N; fewer for the others."""
+    num_seeds: int
+
+    def problems_at(self, num_samples: int) -> int:
+        """How many problems are searched with N samples."""
+        return max(4, self.num_problems * min(self.num_samples) // num_samples)
+
+    def key(self, name: str, num_samples: int) -> str:
+        """How a search is named in the result."""
+        return name if num_samples == min(self.num_samples) else f"{name}@{num_samples}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """All seeds of one search with one N."""
+
+    records: list[list[Record]]
+    """[num_seeds][num_problems]"""
+    clocks: Clocks
 
     @property
-    def bound(self) -> float:
-        """New tokens and half a block per scored step."""
-        return self.new + self.num_steps * BLOCK_SIZE / 2
+    def all_records(self) -> list[Record]:
+        """Of all seeds."""
+        return [record for records in self.records for record in records]
 
 
-def majority_at_tokens(record: Record, num_tokens: int) -> tuple[bool, int]:
-    """Majority vote over the fewest samples that have at least so many tokens together.
-
-    Returns:
-        Whether its answer is right, and how many tokens it took.
-    """
-    spent, votes, right = 0, Counter[str](), set[str]()
-    for candidate in record["candidates"]:
-        spent += candidate["num_tokens"]
-        if candidate["answer"] is not None:
-            votes[candidate["answer"]] += 1
-            if candidate["is_correct"]:
-                right.add(candidate["answer"])
-        if spent >= num_tokens:
-            break
-    return bool(votes) and votes.most_common(1)[0][0] in right, spent
-
-
-def scored_tokens(records: Sequence[Record], prm: Prm) -> ScoredTokens:
-    """Count what beam search had the PRM score, from the search trees."""
-    tokenizer, family = AutoTokenizer.from_pretrained(prm.model), prm.family
-    assert isinstance(family, PrmFamily)
-    new = num_steps = 0
-    for record in records:
-        new += len(family.question(tokenizer, record["prompt"], prm.system_prompt))
-        tree = SearchTree.from_json(record["tree"])
-        seen: set[tuple[str, ...]] = set()
-        for node in tree.nodes[1:]:
-            path = tuple(item.text for item in tree.path_to(node)[1:])
-            if node.score is not None and path not in seen:
-                seen.add(path)
-                num_steps += 1
-                new += len(family.step(tokenizer, node.text, is_first=len(path) == 1))
-    usages = [record["usage"]["prm"] for record in records]
-    return ScoredTokens(
-        new=new,
-        num_steps=num_steps,
-        computed=sum(usage["scored_tokens"] for usage in usages),
-        recomputed=sum(usage["prompt_tokens"] for usage in usages),
-    )
-
-
-async def plain_rates(bench: Bench, problems: Sequence[Problem]) -> tuple[float, float]:
+async def plain_rates(bench: Bench, problems: Sequence[Problem]) -> PlainRates:
     """Tokens per second of plain batch generation, and of plain scoring of whole solutions.
 
     All requests are handed over at once, and nothing depends on anything.
@@ -125,7 +101,7 @@ async def plain_rates(bench: Bench, problems: Sequence[Problem]) -> tuple[float,
         *(
             bench.generator.generate(
                 Trajectory(problem=problem),
-                num_samples=NUM_SAMPLES,
+                num_samples=PLAIN_SAMPLES,
                 until=Until.END,
                 seed=derive_seed(0, problem.id),
             )
@@ -142,95 +118,143 @@ async def plain_rates(bench: Bench, problems: Sequence[Problem]) -> tuple[float,
     started = time.perf_counter()
     scorings = await asyncio.gather(*(bench.scorer.score([item]) for item in solutions))
     scored = sum(scoring.usage.scored_tokens for scoring in scorings)
-    return generation_rate, scored / (time.perf_counter() - started)
+    return PlainRates(generation=generation_rate, scoring=scored / (time.perf_counter() - started))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """A method against majority vote with at least as many policy tokens on every problem."""
-
-    method: dict[tuple[str, int], bool]
-    """(problem id, seed) -> whether its answer is right."""
-    majority: dict[tuple[str, int], bool]
-    method_tokens: int
-    majority_tokens: int
-
-
-def compare(runs: Sequence[tuple[int, Sequence[Record], Sequence[Record]]]) -> Comparison:
-    """Compare (seed, records of the method, records of the majority pool) of all seeds."""
-    method: dict[tuple[str, int], bool] = {}
-    majority: dict[tuple[str, int], bool] = {}
-    method_tokens = majority_tokens = 0
-    for seed, records, pools in runs:
-        for record, pool in zip(records, pools, strict=True):
-            key = (record["problem"], seed)
-            used = record["usage"]["policy"]["generated_tokens"]
-            method[key] = bool(record["is_correct"])
-            majority[key], spent = majority_at_tokens(pool, used)
-            method_tokens += used
-            majority_tokens += spent
-    return Comparison(
-        method=method,
-        majority=majority,
-        method_tokens=method_tokens,
-        majority_tokens=majority_tokens,
-    )
+async def all_seeds(
+    bench: Bench,
+    problems: Sequence[Problem],
+    algorithm: SearchAlgorithm,
+    name: str,
+    num_seeds: int,
+) -> Run:
+    """Search all problems with each seed."""
+    clocks, runs = Clocks(wall=0.0, controller=0.0, policy_idle=0.0, prm_idle=0.0), []
+    for seed in range(num_seeds):
+        policy = WatchedGenerator(generator=bench.generator)
+        prm = WatchedScorer(scorer=bench.scorer)
+        watched = replace(bench, generator=policy, scorer=prm)
+        computed = time.process_time()
+        records, seconds = await timed_run(watched, problems, algorithm, name, seed)
+        clocks += Clocks(
+            wall=seconds,
+            controller=time.process_time() - computed,
+            policy_idle=seconds * policy.clock.idle_share(seconds),
+            prm_idle=seconds * prm.clock.idle_share(seconds),
+        )
+        runs.append(records)
+    return Run(records=runs, clocks=clocks)
 
 
-async def measure(num_problems: int, num_seeds: int, overrides: Sequence[str]) -> dict[str, Any]:
-    """Run everything on one pair of engines."""
-    size = f"data.num_problems={num_problems}"
-    job = compose_job(size, *overrides)
-    problems = job.data.load().problems
-    others = compose_job(size, "data.seed=1000", *overrides).data.load().problems
-    methods = {
-        "majority": BestOfN(num_samples=MAJORITY_POOL, selection=Selection.majority),
-        "beam": BeamSearch(num_beams=NUM_SAMPLES),
-        "weighted_best_of_n": BestOfN(num_samples=NUM_SAMPLES, selection=Selection.weighted),
+async def run_all(
+    plan: Plan, bench: Bench, problems: Sequence[Problem]
+) -> dict[tuple[str, int], Run]:
+    """Every search with every N, on engines that run."""
+    return {
+        (name, num): await all_seeds(
+            bench,
+            problems[: plan.problems_at(num)],
+            methods(num)[name],
+            plan.key(name, num),
+            plan.num_seeds,
+        )
+        for num in plan.num_samples
+        for name in plan.methods
     }
-    runs: dict[str, list[list[Record]]] = {name: [] for name in methods}
-    beam_seconds = 0.0
-    async with engines(job) as bench:
-        generation_rate, scoring_rate = await plain_rates(bench, others)
-        for seed in range(num_seeds):
-            for name, algorithm in methods.items():
-                records, seconds = await timed_run(bench, problems, algorithm, name, seed)
-                runs[name].append(records)
-                beam_seconds += seconds if name == "beam" else 0.0
-    beams = [record for records in runs["beam"] for record in records]
-    counted = scored_tokens(beams, prm_of(job))
-    generated = sum(record["usage"]["policy"]["generated_tokens"] for record in beams)
-    plain_seconds = generated / generation_rate + counted.new / scoring_rate
+
+
+async def run_in_lock_step(
+    plan: Plan, bench: Bench, problems: Sequence[Problem]
+) -> dict[tuple[str, int], Run]:
+    """The searches to be run in lock-step, on engines that recompute every prefix."""
+    return {
+        (name, num): await all_seeds(
+            bench,
+            problems[: plan.problems_at(num)],
+            LockStep(algorithm=methods(num)[name]),
+            f"{plan.key(name, num)} in lock-step",
+            plan.num_seeds,
+        )
+        for num in plan.num_samples
+        for name in plan.lock_step
+    }
+
+
+def figures(
+    plan: Plan,
+    job: SearchJob,
+    runs: Mapping[tuple[str, int], Run],
+    lock_step: Mapping[tuple[str, int], Run],
+    rates: PlainRates,
+) -> dict[str, Any]:
+    """The result."""
     result: dict[str, Any] = {}
-    for name in ("weighted_best_of_n", "beam"):
-        compared = compare(list(zip(range(num_seeds), runs[name], runs["majority"], strict=True)))
-        difference = paired_difference(compared.method, compared.majority)
-        result |= {
-            f"{name}.accuracy": accuracy(compared.method).value,
-            f"{name}.minus_majority": difference.value,
-            f"{name}.minus_majority_ci": [round(bound, 4) for bound in difference.interval],
-            f"{name}.policy_tokens": compared.method_tokens,
-            f"{name}.majority_tokens": compared.majority_tokens,
-            f"{name}.majority_accuracy": accuracy(compared.majority).value,
-        }
-    result |= {
+    for (name, num), run in runs.items():
+        votes = runs[MAJORITY, num].records
+        records, has_prm = run.all_records, needs_scorer(methods(num)[name])
+        found = {"num_problems": len(run.records[0])}
+        if name != MAJORITY:
+            pairs = zip(range(plan.num_seeds), run.records, votes, strict=True)
+            found |= comparison_figures(compare(list(pairs)))
+        counted = scored_tokens(records, prm_of(job)) if has_prm else None
+        found |= token_figures(counted) if counted else {}
+        plain_seconds = rates.seconds(
+            generated=generated_tokens(records), scored=counted.new if counted else 0
+        )
+        found |= clock_figures(run.clocks, plain_seconds, has_prm=has_prm)
+        if (name, num) in lock_step:
+            slow = lock_step[name, num]
+            found |= lock_step_figures(run.clocks.wall, slow.clocks.wall, slow.all_records)
+        result |= {f"{plan.key(name, num)}.{key}": value for key, value in found.items()}
+    if "weighted_best_of_n" in plan.methods:
         # The first samples are the same for every N, so these are as many as the others draw.
-        "majority.accuracy": result["weighted_best_of_n.majority_accuracy"],
-        "beam.prm_tokens_over_limit": counted.computed / counted.bound,
-        "beam.prm_tokens_over_recompute": counted.computed / counted.recomputed,
-        "beam.prm_tokens_computed": counted.computed,
-        "beam.seconds": beam_seconds,
-        "beam.wall_ratio": beam_seconds / plain_seconds,
-        "plain.seconds": plain_seconds,
-        "plain.generated_tokens_per_second": generation_rate,
-        "plain.scored_tokens_per_second": scoring_rate,
-        "num_samples": NUM_SAMPLES,
-        "num_problems": len(problems),
-        "num_seeds": num_seeds,
+        result["majority.accuracy"] = result["weighted_best_of_n.majority_accuracy"]
+    result |= {
+        "plain.generated_tokens_per_second": rates.generation,
+        "plain.scored_tokens_per_second": rates.scoring,
+        "num_samples": min(plan.num_samples),
+        "num_problems": plan.num_problems,
+        "num_seeds": plan.num_seeds,
     }
+    if "beam" in plan.methods:
+        result["plain.seconds"] = result["beam.plain_seconds"]
     return {
         key: round(value, 4) if isinstance(value, float) else value for key, value in result.items()
     }
+
+
+async def measure(plan: Plan, overrides: Sequence[str]) -> dict[str, Any]:
+    """Run everything, with two pairs of engines, one after the other."""
+    size = f"data.num_problems={plan.num_problems}"
+    job = compose_job(size, *overrides)
+    problems = job.data.load().problems
+    others = compose_job(size, "data.seed=1000", *overrides).data.load().problems
+    async with engines(job) as bench:
+        rates = await plain_rates(bench, others)
+        runs = await run_all(plan, bench, problems)
+    lock_step: dict[tuple[str, int], Run] = {}
+    if plan.lock_step:
+        async with engines(compose_job(size, RECOMPUTE, *overrides)) as bench:
+            lock_step = await run_in_lock_step(plan, bench, problems)
+    return figures(plan, job, runs, lock_step, rates)
+
+
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    """What the command line asks for."""
+    is_short = arguments.quick or arguments.table
+    names = ["beam", "weighted_best_of_n"] if is_short else list(methods(16))
+    names = arguments.methods or names
+    in_lock_step = [] if arguments.table else IN_LOCK_STEP
+    if arguments.lock_step is not None:
+        in_lock_step = arguments.lock_step
+    num_problems = 200 if arguments.table else 60 if arguments.quick else 100
+    return Plan(
+        methods=with_majority(names),
+        lock_step=[name for name in in_lock_step if name in names],
+        num_samples=sorted(arguments.num_samples or ([16] if is_short else [16, 64, 256])),
+        num_problems=arguments.num_problems or num_problems,
+        num_seeds=arguments.num_seeds or (3 if arguments.table else 1),
+    )
 
 
 def main() -> None:
@@ -238,16 +262,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="fewer problems, one seed")
-    parser.add_argument("--num-problems", type=int)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="two searches, one N, fewer problems")
+    size.add_argument("--table", action="store_true", help="two searches, one N, three seeds")
+    parser.add_argument("--methods", nargs="+", choices=[*methods(16)], help="searches to run")
+    parser.add_argument("--num-samples", nargs="+", type=int, help="multiples of 8")
+    parser.add_argument("--lock-step", nargs="*", choices=IN_LOCK_STEP, help="may be none")
+    parser.add_argument("--num-problems", type=int, help="for the smallest N")
     parser.add_argument("--num-seeds", type=int)
-    parser.add_argument("overrides", nargs="*", help="settings, as for prm-search search")
+    parser.add_argument("overrides", nargs="*", help="settings, as for prm-search search; after --")
     arguments = parser.parse_args()
-    num_problems = arguments.num_problems or (100 if arguments.quick else 200)
-    num_seeds = arguments.num_seeds or (1 if arguments.quick else 3)
-    result = asyncio.run(measure(num_problems, num_seeds, arguments.overrides))
+    result = asyncio.run(measure(plan_of(arguments), arguments.overrides))
     for key, value in result.items():
-        console.print(f"{key:<40} {value}")
+        console.print(f"{key:<50} {value}")
     print(json.dumps(result))
 
 

@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from benchmarks.search_efficiency import ScoredTokens, compare, majority_at_tokens
+import pytest
+
+from benchmarks.efficiency_figures import (
+    Clocks,
+    PlainRates,
+    ScoredTokens,
+    clock_figures,
+    compare,
+    lock_step_figures,
+    majority_at_tokens,
+    token_figures,
+)
+from benchmarks.efficiency_methods import methods
+from benchmarks.idleness import BusyClock
+from benchmarks.lock_step import LockStep
+from benchmarks.search_efficiency import Plan
+from prm_search.controller import run_search
+from prm_search.fakes import FakeGenerator, FakeGrader, FakeScorer
+from prm_search.protocols import SearchAlgorithm
+from prm_search.store import RecordKey, RunStore
+from prm_search.types import Problem
+
+NUM_PROBLEMS = 6
 
 
 def pool(*answers: str | None, tokens: int = 10) -> dict[str, object]:
@@ -60,3 +83,86 @@ def test_a_comparison_pairs_problems_and_seeds() -> None:
 def test_the_bound_adds_half_a_block_per_scored_step() -> None:
     counted = ScoredTokens(new=1_000, num_steps=10, computed=1_100, recomputed=9_000)
     assert counted.bound == 1_000 + 10 * 16
+    assert counted.limit == pytest.approx(1.05 * 1_160)
+    found = token_figures(counted)
+    assert found["prm_tokens_over_limit"] == pytest.approx(1_100 / (1.05 * 1_160))
+    assert found["prm_tokens_cached"] == 7_900
+
+
+def test_wall_time_is_beside_that_of_the_same_tokens_in_plain_batches() -> None:
+    plain = PlainRates(generation=1_000.0, scoring=500.0).seconds(generated=4_000, scored=1_000)
+    assert plain == 6.0
+    clocks = Clocks(wall=3.0, controller=0.25, policy_idle=1.0, prm_idle=2.0)
+    found = clock_figures(clocks + clocks, plain, has_prm=True)
+    assert found["wall_ratio"] == 1.0
+    assert found["controller_share"] == pytest.approx(0.5 / 6)
+    assert (found["policy_idle_share"], found["prm_idle_share"]) == pytest.approx((1 / 3, 2 / 3))
+    assert "prm_idle_share" not in clock_figures(clocks, plain, has_prm=False)
+
+
+def test_an_engine_is_idle_while_it_has_no_request() -> None:
+    now = 0.0
+    clock = BusyClock(clock=lambda: now)
+    with clock.request():
+        now = 1.0
+        with clock.request():
+            now = 2.0
+        now = 3.0
+    now = 6.0
+    with clock.request():
+        now = 7.0
+    assert clock.seconds == 4.0
+    assert clock.idle_share(8.0) == 0.5
+
+
+def test_lock_step_is_beside_the_search_itself() -> None:
+    records = [
+        {"is_correct": is_correct, "usage": {"prm": {"scored_tokens": 50}}}
+        for is_correct in (True, False)
+    ]
+    found = lock_step_figures(2.0, 7.0, records)
+    assert found["lock_step.times_faster"] == 3.5
+    assert (found["lock_step.accuracy"], found["lock_step.prm_tokens_computed"]) == (0.5, 100)
+
+
+def test_more_samples_come_with_fewer_problems_and_another_name() -> None:
+    plan = Plan(methods=[], lock_step=[], num_samples=[16, 64, 256], num_problems=100, num_seeds=1)
+    assert [plan.problems_at(num) for num in plan.num_samples] == [100, 25, 6]
+    assert [plan.key("beam", num) for num in (16, 64)] == ["beam", "beam@64"]
+
+
+@pytest.mark.parametrize("num_samples", [16, 64, 256])
+def test_every_search_can_be_had_with_every_number_of_samples(num_samples: int) -> None:
+    assert len(methods(num_samples)) == 13
+
+
+async def results(algorithm: SearchAlgorithm, folder: Path) -> bytes:
+    problems = [Problem(id=f"p{i}", prompt="how many", answer="12") for i in range(NUM_PROBLEMS)]
+    with RunStore(folder) as store:
+        totals = await run_search(
+            problems,
+            algorithm=algorithm,
+            name="search",
+            generator=FakeGenerator(num_extra_steps=2, latency=0.002),
+            scorer=FakeScorer(latency=0.002),
+            grader=FakeGrader(),
+            store=store,
+        )
+        assert totals.num_failed == 0
+        keys = [RecordKey("search", problem.id, 0) for problem in problems]
+        return store.write_results(keys).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["beam", "dvts", "rebase", "mcts", "adaptive_best_of_n"])
+async def test_lock_step_changes_no_result(name: str, tmp_path: Path) -> None:
+    algorithm = methods(16)[name]
+    free = await results(algorithm, tmp_path / "free")
+    assert await results(LockStep(algorithm=algorithm), tmp_path / "lock_step") == free
+
+
+async def test_a_beam_takes_two_rounds_for_each_depth_of_the_longest_solution(
+    tmp_path: Path,
+) -> None:
+    algorithm = LockStep(algorithm=methods(16)["beam"])
+    await results(algorithm, tmp_path)
+    assert algorithm.barrier.num_rounds == 2 * 6, "up to 4 + 2 steps; generation, then scoring"
