@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
@@ -18,6 +18,7 @@ from ray import cloudpickle
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 
 from actors.engine import Engine, EngineDeadError
+from actors.exchange import Answer, Courier, Desk, Request
 from actors.placement import Placement
 from prm_search.errors import EngineError
 
@@ -38,6 +39,7 @@ class EngineActor:
         self._engine: Engine | None = None
         self._death: EngineDeadError | None = None
         self._starting = asyncio.Lock()
+        self._desk = Desk(self._call)
 
     async def start(self) -> None:
         """Make the engine and start it, unless that was done.
@@ -53,7 +55,13 @@ class EngineActor:
                 await engine.start()
                 self._engine = engine
 
-    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+    async def exchange(
+        self, caller: str, requests: Sequence[Request], cancelled: Sequence[int]
+    ) -> list[Answer]:
+        """Take calls of the engine, and give answers; see `actors.exchange.Desk`."""
+        return await self._desk.exchange(caller, requests, cancelled)
+
+    async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of the engine, and start it first if need be."""
         if self._engine is None or self._death is not None:
             await self.start()
@@ -106,6 +114,14 @@ class RayReplica:
             # store, and an actor cannot be started again once they are lost there.
             .remote(cloudpickle.dumps(factory))  # pyright: ignore[reportPrivateImportUsage]
         )
+        self._courier = Courier(self._exchange)
+
+    def __getstate__(self) -> object:
+        return self._actor
+
+    def __setstate__(self, actor: object) -> None:
+        self._actor = actor
+        self._courier = Courier(self._exchange)
 
     async def start(self) -> None:
         """Wait until the engine runs; see `actors.pool.Replica`."""
@@ -122,7 +138,7 @@ class RayReplica:
 
     async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of the engine; see `actors.pool.Replica`."""
-        return await _answer(self._actor.call.remote(method, *arguments, **options))
+        return await self._courier.call(method, *arguments, **options)
 
     async def process_id(self) -> int:
         """The process that the actor runs in now."""
@@ -136,6 +152,11 @@ class RayReplica:
             _log.info("the engine did not close by itself: %s", error)
         finally:
             ray.kill(self._actor)
+
+    async def _exchange(
+        self, caller: str, requests: Sequence[Request], cancelled: Sequence[int]
+    ) -> Sequence[Answer]:
+        return await _answer(self._actor.exchange.remote(caller, requests, cancelled))
 
     async def _end_process(self) -> None:
         try:

@@ -52,8 +52,8 @@ class RayCluster:
     teacher: Placement = field(default_factory=Placement)
     """Replicas of the model whose analyses an R-PRM learns from."""
     controller: Placement = field(default_factory=lambda: Placement(num_cpus=0.0))
-    """Processes that search or label problems. They mostly wait for the engines, which all of them share;
-    several are of use where one cannot keep many engines busy."""
+    """Processes that search or label problems. They mostly wait for the engines, which all of them
+    share; several are of use where one cannot keep many engines busy."""
     _launched: dict[Role, PooledEngine] = field(
         default_factory=dict[Role, PooledEngine], init=False, repr=False
     )

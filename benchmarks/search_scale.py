@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import tempfile
 import time
@@ -34,7 +35,7 @@ import ray
 
 from actors.inprocess import InProcessCluster
 from actors.placement import Placement
-from actors.pooled_engines import PooledController
+from actors.pooled_engines import PooledController, PooledGenerator, PooledScorer
 from actors.ray_cluster import RayCluster
 from benchmarks.job import console
 from benchmarks.timed_engines import TimedGenerator, TimedScorer, busy_share
@@ -78,11 +79,31 @@ class Measured:
     bytes_before: int
     """Memory of all controllers before the first problem."""
     bytes_at_most: int
+    controller_cpu: float
+    """Seconds that all controllers computed."""
+    engine_cpu: float
+    """Seconds that policy and PRM computed."""
 
 
 def memory_per_problem(measured: Measured, num_problems: int) -> float:
     """KiB by which the controllers grew for each problem in flight."""
     return (measured.bytes_at_most - measured.bytes_before) / num_problems / 1024
+
+
+def milliseconds_per_call(cpu: float, num_problems: int) -> float:
+    """Computing per call of an engine."""
+    return 1000 * cpu / (num_problems * 2 * CALLS_PER_PROBLEM)
+
+
+def growth_figures(measured: Measured, num_problems: int) -> dict[str, float]:
+    """How fast the controllers were, and what a call made them and the engines compute."""
+    rate = num_problems / measured.seconds
+    return {
+        "problems_per_second": rate,
+        "calls_per_second": rate * 2 * CALLS_PER_PROBLEM,
+        "controller_ms_per_call": milliseconds_per_call(measured.controller_cpu, num_problems),
+        "engine_ms_per_call": milliseconds_per_call(measured.engine_cpu, num_problems),
+    }
 
 
 def problems(num_problems: int) -> list[Problem]:
@@ -117,6 +138,7 @@ async def searched(cluster: Cluster, load: Load, folder: Path) -> Measured:
     engine = partial(ControllerEngine, make, grader=GraderSettings())
     controller = await cluster.launch(engine, Role.CONTROLLER)
     processes = await _processes(controller)
+    engines = [*await _processes(generator), *await _processes(scorer)]
     # Graders start, and modules are imported.
     await gather_all(
         cast("Controller", controller).record(replace(problem, id=f"warm-up {problem.id}"), "beam")
@@ -125,6 +147,7 @@ async def searched(cluster: Cluster, load: Load, folder: Path) -> Measured:
     with RunStore(folder) as store:
         before = _memory(processes)
         watch = asyncio.create_task(_peak(processes))
+        controller_cpu, engine_cpu = _cpu(processes), _cpu(engines)
         started = time.perf_counter()
         totals = await run_controlled(
             problems(load.num_problems),
@@ -137,11 +160,18 @@ async def searched(cluster: Cluster, load: Load, folder: Path) -> Measured:
             progress=display_for(console),
         )
         seconds = time.perf_counter() - started
+        controller_cpu, engine_cpu = _cpu(processes) - controller_cpu, _cpu(engines) - engine_cpu
         watch.cancel()
         (peak,) = await asyncio.gather(watch)
     if totals.num_failed:
         raise RuntimeError(f"{totals.num_failed} searches failed")
-    return Measured(seconds=seconds, bytes_before=before, bytes_at_most=max(peak, before))
+    return Measured(
+        seconds=seconds,
+        bytes_before=before,
+        bytes_at_most=max(peak, before),
+        controller_cpu=controller_cpu,
+        engine_cpu=engine_cpu,
+    )
 
 
 async def measured_on_ray(load: Load) -> Measured:
@@ -165,17 +195,19 @@ async def measured_here(load: Load) -> Measured:
             await cluster.close()
 
 
-async def measure(sizes: list[int], controllers: list[int], slots: int) -> dict[str, Any]:
+async def measure(sizes: list[int], controllers: list[int], slots: int) -> dict[str, float]:
     """All runs, one after another."""
-    most, result = max(sizes), {"num_cores": len(os.sched_getaffinity(0))}
+    most = max(sizes)
+    result: dict[str, float] = {"num_cores": len(os.sched_getaffinity(0))}
     for num_controllers in controllers:
         load = Load(
             num_problems=most, num_controllers=num_controllers, num_slots=most, call_seconds=0.1
         )
-        rate = most / (await measured_on_ray(load)).seconds
-        result[f"controllers_{num_controllers}.problems_per_second"] = rate
-        result[f"controllers_{num_controllers}.calls_per_second"] = rate * 2 * CALLS_PER_PROBLEM
-        console.print(f"{num_controllers} controllers: {rate:.1f} problems a second")
+        found = growth_figures(await measured_on_ray(load), most)
+        result |= {f"controllers_{num_controllers}.{key}": value for key, value in found.items()}
+        console.print(
+            f"{num_controllers} controllers: {found['problems_per_second']:.1f} problems a second"
+        )
     for size in sizes:
         load = Load(
             num_problems=size, num_controllers=max(controllers), num_slots=slots, call_seconds=0.5
@@ -196,11 +228,16 @@ async def measure(sizes: list[int], controllers: list[int], slots: int) -> dict[
     return {key: round(value, 3) for key, value in result.items()}
 
 
-async def _processes(controller: object) -> list[psutil.Process]:
-    if not isinstance(controller, PooledController):
+async def _processes(engine: object) -> list[psutil.Process]:
+    """Those that an engine runs in."""
+    if not isinstance(engine, PooledController | PooledGenerator | PooledScorer):
         return [psutil.Process()]
-    replicas = cast("Any", controller)._pool.replicas
+    replicas = cast("Any", engine)._pool.replicas
     return [psutil.Process(await replica.process_id()) for replica in replicas]
+
+
+def _cpu(processes: list[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def _memory(processes: list[psutil.Process]) -> int:
@@ -233,7 +270,7 @@ def main() -> None:
         load = Load(num_problems=most, num_controllers=1, num_slots=most, call_seconds=0.1)
         console.print(f"{most / asyncio.run(measured_here(load)).seconds:.1f} problems a second")
         return
-    ray.init("local", include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     sizes = sorted({most // 4, most // 2, most})
     result = asyncio.run(measure(sizes, arguments.controllers, arguments.slots))
     print(json.dumps(result))

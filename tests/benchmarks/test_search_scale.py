@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actors.inprocess import InProcessCluster
-from benchmarks.search_scale import Load, Measured, memory_per_problem, searched
+from benchmarks.search_scale import Load, Measured, growth_figures, memory_per_problem, searched
 from benchmarks.timed_engines import TimedScorer, busy_share
 from prm_search.types import Problem, Step, Trajectory
 
@@ -19,9 +19,28 @@ def test_an_engine_is_busy_as_far_as_its_calls_fill_its_slots() -> None:
     assert busy_share(40, call_seconds=0.5, num_slots=4, seconds=10.0) == 0.5
 
 
+MEASURED = Measured(
+    seconds=2.0,
+    bytes_before=2**20,
+    bytes_at_most=3 * 2**20,
+    controller_cpu=0.6,
+    engine_cpu=1.2,
+)
+
+
 def test_memory_is_what_the_controllers_grew_by() -> None:
-    measured = Measured(seconds=1.0, bytes_before=2**20, bytes_at_most=3 * 2**20)
-    assert memory_per_problem(measured, 1024) == 2.0
+    assert memory_per_problem(MEASURED, 1024) == 2.0
+
+
+def test_a_problem_takes_as_many_calls_of_each_engine_as_it_has_steps() -> None:
+    assert growth_figures(MEASURED, 100) == pytest.approx(
+        {
+            "problems_per_second": 50.0,
+            "calls_per_second": 300.0,
+            "controller_ms_per_call": 1.0,
+            "engine_ms_per_call": 2.0,
+        }
+    )
 
 
 async def test_calls_wait_for_a_slot() -> None:

@@ -1,0 +1,197 @@
+"""Many small calls of an actor as a few large ones.
+
+    caller:  calls ──► Courier ══ visit ══► Desk ──► one task for each call   :actor
+             answers ◄──          ◄════════      ◄── whatever is done by then
+
+Ray takes about a millisecond of computing for a call, on either side, however small it is. So
+calls made at the same moment travel together, and so do the answers that are there at the same
+moment. No call waits for the answer of another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import traceback
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import uuid4
+
+from prm_search.errors import EngineError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A call on its way."""
+
+    number: int
+    """Of all calls of its caller, in the order in which they were made."""
+    method: str
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What became of a call."""
+
+    number: int
+    value: Any = None
+    error: Exception | None = None
+    trace: str = ""
+    """Where the error was raised."""
+
+
+class Visit(Protocol):
+    """Brings requests, and takes home what is done; see `Desk.exchange`."""
+
+    async def __call__(
+        self, caller: str, requests: Sequence[Request], cancelled: Sequence[int]
+    ) -> Sequence[Answer]:
+        """Wait until something is done.
+
+        Raises:
+            EngineDeadError: if the actor's process is gone.
+        """
+        ...
+
+
+class Desk:
+    """Takes requests and gives answers, where the engine is."""
+
+    def __init__(self, work: Callable[..., Awaitable[Any]]) -> None:
+        """Takes what a call does: `work(method, *arguments, **options)`."""
+        self._work = work
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._answers: dict[str, list[Answer]] = defaultdict(list)
+        self._visitors: dict[str, asyncio.Future[None]] = {}
+
+    async def exchange(
+        self, caller: str, requests: Sequence[Request], cancelled: Sequence[int]
+    ) -> list[Answer]:
+        """Begin the work on some requests, and give all answers as soon as there is one.
+
+        A visitor who waits is sent home when the next one of the same caller comes.
+
+        Args:
+            caller: tells callers apart.
+            requests: new ones.
+            cancelled: numbers of earlier ones that nobody waits for any more.
+        """
+        for number in cancelled:
+            if task := self._tasks.get((caller, number)):
+                task.cancel()
+        for request in requests:
+            task = asyncio.create_task(self._answer(caller, request))
+            self._tasks[caller, request.number] = task
+        self._wake(caller)
+        if not self._answers[caller]:
+            self._visitors[caller] = asyncio.get_running_loop().create_future()
+            await self._visitors[caller]
+        return self._answers.pop(caller, [])
+
+    async def _answer(self, caller: str, request: Request) -> None:
+        try:
+            value = await self._work(request.method, *request.arguments, **request.options)
+            answer = Answer(number=request.number, value=value)
+        except Exception as error:
+            trace = "".join(traceback.format_exception(error))
+            answer = Answer(number=request.number, error=_sendable(error), trace=trace)
+        finally:
+            del self._tasks[caller, request.number]
+        self._answers[caller].append(answer)
+        self._wake(caller)
+
+    def _wake(self, caller: str) -> None:
+        visitor = self._visitors.pop(caller, None)
+        if visitor is not None and not visitor.done():
+            visitor.set_result(None)
+
+
+class ActorTraceback(Exception):
+    """Where an error was raised in the process of an actor."""
+
+
+class Courier:
+    """Makes calls, where the caller is."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._caller = uuid4().hex
+        self._num_calls = 0
+        self._requests: list[Request] = []
+        self._cancelled: list[int] = []
+        self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._visits: set[asyncio.Task[None]] = set()
+        self._is_leaving = False
+
+    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of the engine.
+
+        Raises:
+            EngineDeadError: if the actor's process was lost before it answered.
+            Exception: whatever the engine raises.
+        """
+        self._num_calls += 1
+        number = self._num_calls
+        future = self._pending[number] = asyncio.get_running_loop().create_future()
+        self._requests.append(
+            Request(number=number, method=method, arguments=arguments, options=options)
+        )
+        self._leave_soon()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if self._pending.pop(number, None):  # the engine need not finish it
+                self._cancelled.append(number)
+                self._leave_soon()
+            raise
+
+    def _leave_soon(self) -> None:
+        """Whatever else is called at this moment comes along."""
+        if not self._is_leaving:
+            self._is_leaving = True
+            asyncio.get_running_loop().call_soon(self._leave)
+
+    def _leave(self) -> None:
+        self._is_leaving = False
+        requests, self._requests = self._requests, []
+        cancelled, self._cancelled = self._cancelled, []
+        task = asyncio.create_task(self._go(requests, cancelled, last=self._num_calls))
+        self._visits.add(task)
+        task.add_done_callback(self._come_back)
+
+    async def _go(
+        self, requests: Sequence[Request], cancelled: Sequence[int], *, last: int
+    ) -> None:
+        try:
+            answers = await self._visit(self._caller, requests, cancelled)
+        except Exception as error:
+            # Later calls may have reached the actor after it was started again.
+            for number in [number for number in self._pending if number <= last]:
+                self._pending.pop(number).set_exception(error)
+            return
+        for answer in answers:
+            future = self._pending.pop(answer.number, None)
+            if future is None or future.done():
+                continue
+            if answer.error is None:
+                future.set_result(answer.value)
+            else:
+                answer.error.__cause__ = ActorTraceback(answer.trace)
+                future.set_exception(answer.error)
+
+    def _come_back(self, visit: asyncio.Task[None]) -> None:
+        self._visits.discard(visit)
+        if self._pending and not self._visits:
+            self._leave_soon()
+
+
+def _sendable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return EngineError(f"{type(error).__name__}: {error}")
+    return error
