@@ -23,6 +23,7 @@ from prm_search.concurrency import gather_all
 from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
 from prm_search.prms.generative import token_at, unreadable, verdict_tokens
 from prm_search.prms.generative_prm import Combination, GenerativePrm
+from prm_search.prms.recorded_analyses import AnalysisRecording, RecordedStep
 from prm_search.prms.settling import num_missing
 from prm_search.seeds import derive_seed
 from prm_search.tokens import question_tokens
@@ -60,6 +61,7 @@ class GenerativeScorer(ABC):
     def __init__(self, prm: GenerativePrm) -> None:
         self._prm = prm
         self._scores = ScoreCache()
+        self._recording = AnalysisRecording(prm.recording) if prm.recording else None
         self.num_analyses = 0
         self.num_unreadable = 0
 
@@ -69,7 +71,10 @@ class GenerativeScorer(ABC):
         Raises:
             ConfigurationError: if the model's tokens do not tell the verdicts apart.
             EngineError: if it cannot be loaded.
+            StoreError: if analyses shall be recorded and cannot be.
         """
+        if self._recording:
+            self._recording.open()
         self._engine = await self._start_engine()
         self._tokenizer = load_tokenizer(self._prm.model)
         self._verdicts = verdict_tokens(self._prm.family, self._tokenizer)
@@ -153,6 +158,7 @@ class GenerativeScorer(ABC):
             watch=self._verdicts,
         )
         drawn: list[Completion] = []
+        said: list[float | None] = []
         values: list[float] = []
         failure: Failure | None = None
         while number := num_missing(
@@ -173,9 +179,12 @@ class GenerativeScorer(ABC):
                 if isinstance(value, Failure):
                     failure = value
                     self.num_unreadable += 1
+                    said.append(None)
                 else:
                     values.append(value)
+                    said.append(value)
         self.num_analyses += len(drawn)
+        self._record(prefix, said, drawn)
         usage = shared_prompt_usage(drawn)
         computed = usage.prompt_tokens - usage.cached_tokens + usage.generated_tokens
         usage = replace(usage, scored_tokens=computed, num_calls=1)
@@ -184,6 +193,24 @@ class GenerativeScorer(ABC):
         assert failure is not None
         reason = f"none of {len(drawn)} analyses has a verdict; the last one: {failure.message}"
         return replace(failure, message=reason), usage
+
+    def _record(
+        self, prefix: _Prefix, said: Sequence[float | None], drawn: Sequence[Completion]
+    ) -> None:
+        if self._recording is None:
+            return
+        computed = (
+            analysis.num_prompt_tokens - analysis.num_cached_tokens + len(analysis.token_ids)
+            for analysis in drawn
+        )
+        self._recording.add(
+            RecordedStep(
+                problem=prefix.problem,
+                steps=prefix.steps,
+                values=tuple(said),
+                num_tokens=tuple(computed),
+            )
+        )
 
     def _read(self, prompt: tuple[int, ...], analysis: Completion) -> float | Failure:
         """What an analysis says of the step, in [0, 1]."""

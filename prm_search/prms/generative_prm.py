@@ -51,6 +51,9 @@ class GenerativePrm:
     """Longest analysis. One that is cut off cannot be read and does not count."""
     seed: int = 0
     """Every analysis is drawn by it, the steps up to the judged one, and its own number."""
+    recording: str | None = None
+    """A file, on the machine that the model runs on, to which a line is added for each judged step:
+    what each of its analyses said, and the tokens that it took. None records nothing."""
     max_model_len: int | None = None
     """Context, in tokens; None means the model's own."""
     dtype: str = "auto"
