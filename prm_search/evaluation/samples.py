@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,14 +38,16 @@ class Samples:
     """Of which method, if the run has several."""
     num_problems: int | None = None
     """Take the first so many problems; null takes all."""
+    num_samples: int | None = None
+    """Take the first so many samples of each problem; null takes all."""
     needs_truth: bool = False
     """Refuse problems whose data names nobody who can tell right steps from wrong ones."""
 
     def __post_init__(self) -> None:
-        if self.num_problems is not None and self.num_problems < 1:
-            raise ConfigurationError(
-                f"benchmark.num_problems must be at least 1, not {self.num_problems}"
-            )
+        for name in ("num_problems", "num_samples"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigurationError(f"benchmark.{name} must be at least 1, not {value}")
 
     async def load(self, grader: GraderSettings) -> Cases:
         """The cases; see `prm_search.evaluation.case.Benchmark`.
@@ -94,7 +97,7 @@ class Samples:
     async def _cases(self, record: Record, grader: MathGrader) -> list[Case]:
         name: str = record["problem"]
         problem = Problem(id=name, prompt=record["prompt"], answer=record["reference"])
-        trajectories = list(_samples(record, problem, self.run_dir))
+        trajectories = list(islice(_samples(record, problem, self.run_dir), self.num_samples))
         candidates = [Candidate(trajectory=item) for item in trajectories]
         answers: dict[int, str] = {}
         for group in await group_answers(candidates, grader):
