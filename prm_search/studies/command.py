@@ -23,6 +23,10 @@ STUDY = Description(
             "labels from rollouts, a judge and both, on the built-in sandbox",
             "prm-search study experiment=lessons",
         ),
+        (
+            "R-PRMs by SFT and DPO against a discriminative PRM of the same labels",
+            "prm-search study experiment=rprm",
+        ),
         ("whether it works at all, in minutes", "prm-search study experiment=lessons --quick"),
         (
             "more thresholds, fewer seeds",

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +20,13 @@ pytest.importorskip("transformers")
 from actors.completion import Completion, CompletionEngine, Sampling
 from actors.generative_scorer import GenerativeScorer
 from actors.prompting import load_tokenizer
-from prm_search.errors import EngineError
+from prm_search.errors import EngineError, StoreError
 from prm_search.prms.generative_prm import Combination, GenerativePrm
+from prm_search.prms.recorded_analyses import read_recorded_steps
 from prm_search.prms.sandbox_rprm import SandboxRPrm
 from prm_search.protocols import Scorer
 from prm_search.resolvers import sandbox_model
+from prm_search.studies.rprm.reading import Rule
 from prm_search.types import Failure, Problem, Scoring, Step, StepScores, StopReason, Trajectory
 
 MODEL = sandbox_model("base")
@@ -298,3 +301,57 @@ async def test_all_that_is_computed_is_charged() -> None:
     assert usage.generated_tokens > 8 * 10
     assert usage.scored_tokens == num_prompt_tokens + usage.generated_tokens
     assert usage.num_calls == 1
+
+
+async def test_what_each_analysis_said_and_cost_is_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "analyses.jsonl"
+    path.write_text('{"problem": "cut of')  # by a kill
+    scorer, _ = await started(FakeWriter(num_unreadable=2), recording=str(path))
+    scoring = await scorer.score([trajectory(*STEPS)])
+
+    recorded = read_recorded_steps(path)
+    found = [recorded["How many?", STEPS[: end + 1]] for end in range(3)]
+    assert [len(item.values) for item in found] == [8, 8, 8]
+    assert [item.values.count(None) for item in found] == [2, 2, 2]
+    read = [[value for value in item.values if value is not None] for item in found]
+    assert values(scoring) == [pytest.approx([sum(each) / len(each) for each in read])]
+    assert sum(sum(item.num_tokens) for item in found) == scoring.usage.scored_tokens
+
+
+async def test_fewer_analyses_are_the_first_of_those_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "analyses.jsonl"
+    many, _ = await started(num_samples=16, recording=str(path))
+    await many.score([trajectory(*STEPS)])
+    few, _ = await started(num_samples=4)
+    (scores,) = values(await few.score([trajectory(*STEPS)]))
+
+    recorded = read_recorded_steps(path)
+    for end, score in enumerate(scores):
+        first = recorded["How many?", STEPS[: end + 1]].values[:4]
+        assert score == pytest.approx(sum(value or 0 for value in first) / 4)
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 1.0])
+async def test_stopping_early_can_be_worked_out_from_a_recording(
+    tmp_path: Path, confidence: float
+) -> None:
+    path = tmp_path / "analyses.jsonl"
+    many, _ = await started(num_samples=32, recording=str(path))
+    await many.score([trajectory(*STEPS)])
+    adaptive, _ = await started(num_samples=32, confidence=confidence)
+    (scores,) = values(await adaptive.score([trajectory(*STEPS)]))
+
+    steps = [read_recorded_steps(path)["How many?", STEPS[: end + 1]] for end in range(3)]
+    rule = Rule(most=32, confidence=confidence)
+    numbers = [rule.num_read(item.values, 0.5) for item in steps]
+    assert sum(numbers) == adaptive.num_analyses
+    for number, item, score in zip(numbers, steps, scores, strict=True):
+        assert score == pytest.approx(sum(value or 0 for value in item.values[:number]) / number)
+
+
+async def test_a_recording_that_cannot_be_written_is_an_error_before_the_start(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"prm\.recording: cannot write"):
+        await started(recording=str(tmp_path / "file" / "analyses.jsonl"))
