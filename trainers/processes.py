@@ -39,8 +39,9 @@ def make_accelerator(trainer: Trainer, run_dir: str) -> Accelerator:
     )
 
 
-def _deepspeed(trainer: Trainer) -> DeepSpeedPlugin:
-    if "RANK" not in os.environ:  # DeepSpeed wants a process group, be it of one process
+def be_a_process_group() -> None:
+    """Set what DeepSpeed needs: it wants a process group, be it of one process."""
+    if "RANK" not in os.environ:
         with socket.socket() as free:
             free.bind(("localhost", 0))
             port = free.getsockname()[1]
@@ -51,6 +52,10 @@ def _deepspeed(trainer: Trainer) -> DeepSpeedPlugin:
             "MASTER_ADDR": "localhost",
             "MASTER_PORT": str(port),
         }
+
+
+def _deepspeed(trainer: Trainer) -> DeepSpeedPlugin:
+    be_a_process_group()
     config: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,

@@ -13,6 +13,7 @@ from trl.trainer.grpo_config import GRPOConfig
 
 from prm_search.seeds import derive_seed
 from trainers.prm_settings import Precision, Tracker
+from trainers.processes import be_a_process_group
 from trainers.rl_job import TrainRl
 
 _CHECKPOINTS = "checkpoints"
@@ -52,7 +53,7 @@ def grpo_arguments(job: TrainRl) -> GRPOConfig:
         adam_beta2=optimizer.beta2,
         max_grad_norm=optimizer.max_gradient_norm,
         optim="adamw_torch_fused",
-        use_cpu=is_cpu and not settings.zero_stage,
+        use_cpu=is_cpu,
         bf16=settings.precision is Precision.bfloat16,
         gradient_checkpointing=settings.gradient_checkpointing,
         model_init_kwargs={"dtype": "float32"},
@@ -88,6 +89,7 @@ def _is_complete(checkpoint: Path) -> bool:
 
 def _deepspeed(job: TrainRl) -> dict[str, Any]:
     settings = job.trainer
+    be_a_process_group()
     return {
         "train_micro_batch_size_per_gpu": "auto",
         "gradient_accumulation_steps": "auto",
