@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from accelerate import PartialState
 from rich.console import Console
 
 from prm_search.bootstrapping.settings import Stage
 from prm_search.progress import Silent, display_for
 from prm_search.run_session import INTERRUPTED, OK
+from trainers.process_state import process_state
 from trainers.rprm_job import TrainRPrm
 from trainers.rprm_model import quiet
 from trainers.rprm_sampling import sample
@@ -31,7 +31,7 @@ def run_stages(job: TrainRPrm, *, config: Mapping[str, object], command: str) ->
     """
     quiet()
     console = Console(width=None if sys.stdout.isatty() else 120)
-    display = display_for(console) if PartialState().is_main_process else Silent()
+    display = display_for(console) if process_state().is_main_process else Silent()
     for stage in Stage:
         if stage not in job.stages:
             continue

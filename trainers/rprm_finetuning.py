@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel, Trainer
@@ -27,6 +26,7 @@ from trainers.metrics import MetricsLog, tracker_names
 from trainers.packed_attention import NAME as PACKED
 from trainers.packed_attention import use_packed_attention
 from trainers.prm_settings import Lora, Precision
+from trainers.process_state import process_state
 from trainers.progress import TrainingProgress
 from trainers.rprm_callbacks import Observer
 from trainers.rprm_model import adapters, load_language_model
@@ -98,7 +98,7 @@ class Tuning:
             TrainingError: if it cannot go on.
             ConfigurationError: if the settings are impossible.
         """
-        settings, state = self.settings, PartialState()
+        settings, state = self.settings, process_state()
         num_forwards = settings.num_forwards(state.num_processes)
         num_steps = settings.optimizer.num_steps or ceil(
             settings.optimizer.num_epochs * len(self.train.lengths) / settings.rows_per_step
@@ -189,6 +189,7 @@ class Tuning:
             "load_best_model_at_end": settings.keeps_best and has_validation,
             "metric_for_best_model": "eval_loss",
             "greater_is_better": False,
+            "ddp_find_unused_parameters": False,
             "disable_tqdm": True,
             "report_to": tracker_names(settings.report_to, f"{self.stage}.report_to"),
         }
@@ -221,7 +222,7 @@ class Tuning:
         for path in (self.directory / "checkpoints").glob("checkpoint-*"):
             if (path / _STATE).is_file():
                 complete.append((int(path.name.rpartition("-")[2]), path))
-            elif PartialState().is_main_process:
+            elif process_state().is_main_process:
                 shutil.rmtree(path, ignore_errors=True)
         return max(complete)[1] if complete else None
 

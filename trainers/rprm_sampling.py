@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from accelerate import PartialState
-
 from prm_search.bootstrapping.analysis_source import StepAnalyses
 from prm_search.bootstrapping.finished import is_finished, read_analyses, read_totals
 from prm_search.bootstrapping.labeled_steps import LabeledProblem, choose_steps, group_by_problem
@@ -19,6 +17,7 @@ from prm_search.progress import ProgressDisplay
 from prm_search.run_session import INTERRUPTED, OK
 from trainers.prm_examples import read_labels, target_values
 from trainers.prm_settings import Loss
+from trainers.process_state import process_state
 from trainers.rprm_config import stage_config
 from trainers.rprm_job import TrainRPrm
 
@@ -40,7 +39,7 @@ def sample(
         PrmSearchError: if it cannot be done.
     """
     directory = job.directory(stage)
-    if PartialState().num_processes > 1:
+    if process_state().num_processes > 1:
         if is_finished(directory):
             return OK
         raise ConfigurationError(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from accelerate import PartialState
 from accelerate.utils import release_memory
 from transformers import AutoTokenizer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
@@ -30,6 +29,7 @@ from prm_search.progress import ProgressDisplay
 from prm_search.run_session import INTERRUPTED, OK
 from prm_search.seeds import derive_seed
 from trainers.prm_checkpoint import write_model
+from trainers.process_state import process_state
 from trainers.rprm_card import LearnedRows, rprm_card
 from trainers.rprm_config import MAY_DIFFER, stage_config
 from trainers.rprm_finetuning import Finished, Outcome, Tuning
@@ -65,7 +65,7 @@ def train(
     Raises:
         PrmSearchError: if it cannot be done.
     """
-    state = PartialState()
+    state = process_state()
     directory, model_dir = job.directory(stage), job.model_dir(stage)
     own_config = stage_config(config, stage, job)
     if state.is_main_process:
