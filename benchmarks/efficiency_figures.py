@@ -201,12 +201,14 @@ def clock_figures(clocks: Clocks, plain_seconds: float, *, has_prm: bool) -> dic
 
 
 def lock_step_figures(
-    seconds: float, of_lock_step: float, records: Sequence[Record]
+    seconds: float, of_lock_step: Clocks, records: Sequence[Record]
 ) -> dict[str, Any]:
     """The same search in lock-step, beside the search itself."""
     return {
-        "lock_step.seconds": of_lock_step,
-        "lock_step.times_faster": of_lock_step / seconds,
+        "lock_step.seconds": of_lock_step.wall,
+        "lock_step.times_faster": of_lock_step.wall / seconds,
+        "lock_step.policy_idle_share": of_lock_step.policy_idle / of_lock_step.wall,
+        "lock_step.prm_idle_share": of_lock_step.prm_idle / of_lock_step.wall,
         "lock_step.accuracy": sum(bool(record["is_correct"]) for record in records) / len(records),
         "lock_step.prm_tokens_computed": sum(
             record["usage"]["prm"]["scored_tokens"] for record in records

@@ -27,7 +27,6 @@ QUIET_SECONDS = 0.005
 class Call:
     """A request that waits for its round."""
 
-    problem: str
     is_scoring: bool
     run: Callable[[], Awaitable[Any]]
     answer: asyncio.Future[Any]
@@ -40,6 +39,8 @@ class Barrier:
     num_rounds: int = 0
     """Rounds so far."""
     _searched: set[str] = field(default_factory=set[str])
+    _waiting: set[str] = field(default_factory=set[str])
+    """Those of the searched problems that have made a call."""
     _calls: list[Call] = field(default_factory=list[Call])
     _timer: asyncio.TimerHandle | None = None
     _round: asyncio.Task[None] | None = None
@@ -52,6 +53,7 @@ class Barrier:
             yield
         finally:
             self._searched.discard(problem)
+            self._waiting.discard(problem)
             self._look()
 
     async def call(
@@ -59,7 +61,8 @@ class Barrier:
     ) -> Any:
         """What a call gives, at the end of the next round."""
         answer = asyncio.get_running_loop().create_future()
-        self._calls.append(Call(problem=problem, is_scoring=is_scoring, run=run, answer=answer))
+        self._waiting.add(problem)
+        self._calls.append(Call(is_scoring=is_scoring, run=run, answer=answer))
         self._look()
         return await answer
 
@@ -69,7 +72,7 @@ class Barrier:
             self._timer.cancel()
             self._timer = None
         is_free = self._round is None or self._round.done()
-        if is_free and self._calls and {call.problem for call in self._calls} >= self._searched:
+        if is_free and self._calls and len(self._waiting) == len(self._searched):
             self._timer = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._begin)
 
     def _begin(self) -> None:
@@ -77,6 +80,7 @@ class Barrier:
 
     async def _run(self) -> None:
         calls, self._calls = self._calls, []
+        self._waiting.clear()
         self.num_rounds += 1
         done: list[tuple[Call, Any]] = []
         for is_scoring in (False, True):

@@ -204,7 +204,7 @@ def figures(
         found |= clock_figures(run.clocks, plain_seconds, has_prm=has_prm)
         if (name, num) in lock_step:
             slow = lock_step[name, num]
-            found |= lock_step_figures(run.clocks.wall, slow.clocks.wall, slow.all_records)
+            found |= lock_step_figures(run.clocks.wall, slow.clocks, slow.all_records)
         result |= {f"{plan.key(name, num)}.{key}": value for key, value in found.items()}
     if "weighted_best_of_n" in plan.methods:
         # The first samples are the same for every N, so these are as many as the others draw.

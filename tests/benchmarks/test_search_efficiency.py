@@ -120,8 +120,11 @@ def test_lock_step_is_beside_the_search_itself() -> None:
         {"is_correct": is_correct, "usage": {"prm": {"scored_tokens": 50}}}
         for is_correct in (True, False)
     ]
-    found = lock_step_figures(2.0, 7.0, records)
+    clocks = Clocks(wall=7.0, controller=0.1, policy_idle=3.5, prm_idle=0.7)
+    found = lock_step_figures(2.0, clocks, records)
     assert found["lock_step.times_faster"] == 3.5
+    assert found["lock_step.policy_idle_share"] == 0.5
+    assert found["lock_step.prm_idle_share"] == pytest.approx(0.1)
     assert (found["lock_step.accuracy"], found["lock_step.prm_tokens_computed"]) == (0.5, 100)
 
 
