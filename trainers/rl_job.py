@@ -46,6 +46,7 @@ MAY_DIFFER = (
 )
 """Settings that a resumed training may change, because no update depends on them."""
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRl:
     """The training of a policy, or several of them on the same engines."""
