@@ -145,8 +145,9 @@ def measure(
         votes=tuple(sorted({cost.num_votes for _, _, cost in ways})),
         choices=tuple(sorted({cost.num_choices for _, _, cost in ways})),
     )
-    pooled = draws(_rows(data, sizes))
-    by_seed = [draws(_rows([item], sizes), num_resamples=0) for item in data]
+    rows = [_rows([item], sizes) for item in data]
+    pooled = draws([row for group in rows for row in group])
+    by_seed = [draws(group, num_resamples=0) for group in rows]
     by_name = {cost.name: cost for _, _, cost in ways}
     question = Question(
         k=k,

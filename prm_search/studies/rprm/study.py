@@ -48,7 +48,7 @@ class RPrmStudy:
 
     num_seeds: int = 3
     """Repetitions, each with trainings and test problems of its own."""
-    num_problems: int = 1000
+    num_problems: int = 1500
     """Problems whose responses are labeled by the oracle, once for all seeds."""
     num_responses: int = 4
     """Responses that are sampled for each of them."""
@@ -56,11 +56,11 @@ class RPrmStudy:
     """Analyses that the teacher writes of each chosen step, once for all seeds."""
     num_own_analyses: int = 4
     """Analyses that the R-PRM writes of each of these steps after SFT, for pairs."""
-    num_updates: int = 400
+    num_updates: int = 300
     """Of the discriminative PRM's training."""
-    num_sft_updates: int = 400
+    num_sft_updates: int = 300
     """Of the R-PRM's training on analyses."""
-    num_dpo_updates: int = 60
+    num_dpo_updates: int = 50
     """Of its training on pairs."""
     num_test_problems: int = 40
     """Problems of a seed on which PRMs are evaluated."""
@@ -233,6 +233,7 @@ class RPrmStudy:
                     f"seed={seed}",
                     f"run_dir={_quoted(evaluation)}",
                 ],
+                is_parallel=True,
             )
 
     def _search_stages(self, seed: int, folder: Path) -> Iterator[Stage]:
