@@ -25,9 +25,15 @@ _SETTINGS: Mapping[Stage, tuple[str, ...]] = {
         "engine.teacher",
         "bootstrap.num_analyses",
         "bootstrap.right_steps_per_wrong",
+        "bootstrap.max_steps",
     ),
     Stage.sft: ("model", "system_prompt", "bootstrap.validation_share", "sft", "weights_dtype"),
-    Stage.pairs: ("policy", "engine.generator", "preferences.num_analyses"),
+    Stage.pairs: (
+        "policy",
+        "engine.generator",
+        "preferences.num_analyses",
+        "preferences.max_steps",
+    ),
     Stage.dpo: ("preferences", "dpo", "weights_dtype"),
 }
 """By dotted names, beside the seed and all that earlier stages depend on."""

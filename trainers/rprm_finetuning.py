@@ -195,8 +195,8 @@ class Tuning:
         }
         shared: dict[str, Any] = {
             "model": model,
-            "train_dataset": self.train.dataset(order),
-            "eval_dataset": self.validation.dataset() if has_validation else None,
+            "train_dataset": self.train.dataset.select(order),
+            "eval_dataset": self.validation.dataset if has_validation else None,
             "processing_class": self.tokenizer,
             "peft_config": adapters(settings.lora),
         }

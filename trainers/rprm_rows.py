@@ -9,10 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from datasets import Dataset
+from numpy.typing import NDArray
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from prm_search.bootstrapping.rows import AnalysisRow, PairRow
@@ -25,20 +27,19 @@ _BATCHES_SORTED_TOGETHER = 32
 """Batches among which rows are sorted by length. More waste less, and mix rows less."""
 
 
+_Columns: TypeAlias = dict[str, list[NDArray[np.int32]]]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenRows:
-    """Rows as tokens, in the columns of one of TRL's trainers."""
+    """Rows as tokens."""
 
-    columns: dict[str, list[list[int]]]
+    dataset: Dataset
+    """In the columns of one of TRL's trainers."""
     lengths: list[int]
     """Tokens of the longest sequence of each row. [num_rows]"""
     num_left_out: int
     """Rows that are too long."""
-
-    def dataset(self, order: Sequence[int] | None = None) -> Dataset:
-        """The rows as TRL takes them, in some order; a row may come several times."""
-        dataset = Dataset.from_dict(self.columns)
-        return dataset if order is None else dataset.select(order)
 
 
 def pack(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Any]:
@@ -98,13 +99,13 @@ class Encoder:
         Raises:
             DataError: if all rows are too long.
         """
-        columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
+        columns: _Columns = {"input_ids": [], "labels": []}
         lengths: list[int] = []
         for row in rows:
             message, analysis = self.message(row.prompt), self.analysis(row.completion)
             if len(message) + len(analysis) <= self.max_tokens:
-                columns["input_ids"].append(message + analysis)
-                columns["labels"].append([_IGNORED] * len(message) + analysis)
+                columns["input_ids"].append(_array(message + analysis))
+                columns["labels"].append(_array([_IGNORED] * len(message) + analysis))
                 lengths.append(len(message) + len(analysis))
         return self._checked(columns, lengths, len(rows))
 
@@ -115,7 +116,7 @@ class Encoder:
             DataError: if all rows are too long.
         """
         names = ("prompt_ids", "chosen_ids", "rejected_ids")
-        columns: dict[str, list[list[int]]] = {name: [] for name in names}
+        columns: _Columns = {name: [] for name in names}
         lengths: list[int] = []
         for row in rows:
             message = self.message(row.prompt)
@@ -123,18 +124,20 @@ class Encoder:
             length = len(message) + max(len(chosen), len(rejected))
             if length <= self.max_tokens:
                 for name, tokens in zip(names, (message, chosen, rejected), strict=True):
-                    columns[name].append(tokens)
+                    columns[name].append(_array(tokens))
                 lengths.append(length)
         return self._checked(columns, lengths, len(rows))
 
-    def _checked(
-        self, columns: dict[str, list[list[int]]], lengths: list[int], num_rows: int
-    ) -> TokenRows:
+    def _checked(self, columns: _Columns, lengths: list[int], num_rows: int) -> TokenRows:
         if num_rows and not lengths:
             raise DataError(
                 f"all {num_rows} rows have more than max_tokens={self.max_tokens} tokens; raise it"
             )
-        return TokenRows(columns=columns, lengths=lengths, num_left_out=num_rows - len(lengths))
+        return TokenRows(
+            dataset=Dataset.from_dict(columns),
+            lengths=lengths,
+            num_left_out=num_rows - len(lengths),
+        )
 
 
 def training_order(
@@ -170,3 +173,8 @@ def training_order(
         rng.shuffle(batches)
         order += [row for batch in batches for row in batch]
     return order
+
+
+def _array(tokens: list[int]) -> NDArray[np.int32]:
+    """A tenth of the memory of a list, of which there may be hundreds of thousands."""
+    return np.array(tokens, dtype=np.int32)

@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from prm_search.bootstrapping.analysis_source import StepAnalyses
 from prm_search.bootstrapping.finished import is_finished, read_analyses, read_totals
-from prm_search.bootstrapping.labeled_steps import LabeledProblem, choose_steps, group_by_problem
+from prm_search.bootstrapping.labeled_steps import (
+    LabeledProblem,
+    choose_steps,
+    draw_steps,
+    group_by_problem,
+)
 from prm_search.bootstrapping.run import AnalysisRun, run_analyses
 from prm_search.bootstrapping.settings import Stage
 from prm_search.budget import Role
@@ -87,7 +92,7 @@ def _labeled(job: TrainRPrm) -> tuple[Sequence[LabeledProblem], Sequence[SetAsid
     chosen = choose_steps(
         problems, right_steps_per_wrong=job.bootstrap.right_steps_per_wrong, seed=job.seed
     )
-    return chosen, set_aside
+    return draw_steps(chosen, job.bootstrap.max_steps, job.seed), set_aside
 
 
 def _of_teacher(job: TrainRPrm) -> Sequence[LabeledProblem]:
@@ -96,4 +101,5 @@ def _of_teacher(job: TrainRPrm) -> Sequence[LabeledProblem]:
             f"there is no model in {job.model_dir(Stage.sft)} that could write analyses for "
             f"pairs; do stage {Stage.sft} first"
         )
-    return [item.problem for item in read_analyses(job.directory(Stage.analyses))]
+    problems = [item.problem for item in read_analyses(job.directory(Stage.analyses))]
+    return draw_steps(problems, job.preferences.max_steps, job.seed)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from prm_search.data.stepwise import StepwiseRow
 from prm_search.errors import DataError
 from prm_search.seeds import derive_seed
+
+_Place: TypeAlias = tuple[str, int, int]
+"""Id of the problem, 0-based number of its solution, 0-based index of the step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,12 +84,7 @@ def choose_steps(
     Raises:
         DataError: if no step is labeled, or none of them is labeled wrong, or right.
     """
-    steps = [
-        ((problem.id, number, step.index), step.is_right)
-        for problem in problems
-        for number, solution in enumerate(problem.solutions)
-        for step in solution.labeled
-    ]
+    steps = _places(problems)
     if not steps:
         raise DataError("no step has a label, so there is nothing to learn from")
     wrong = [place for place, is_right in steps if not is_right]
@@ -99,9 +98,24 @@ def choose_steps(
     if right_steps_per_wrong is not None:
         right.sort(key=lambda place: derive_seed(seed, "steps", *place))
         right = right[: max(1, round(right_steps_per_wrong * len(wrong)))]
-    chosen = {*wrong, *right}
-    thinned = [_thinned(problem, chosen) for problem in problems]
-    return tuple(problem for problem in thinned if problem.num_steps)
+    return _thinned(problems, {*wrong, *right})
+
+
+def draw_steps(
+    problems: Sequence[LabeledProblem], max_steps: int | None, seed: int
+) -> tuple[LabeledProblem, ...]:
+    """At most so many of the steps, drawn at random; problems without any are left out.
+
+    Args:
+        problems: with the steps to draw from.
+        max_steps: at least 1; None takes all.
+        seed: decides which.
+    """
+    places = sorted(
+        (place for place, _ in _places(problems)),
+        key=lambda place: derive_seed(seed, "draw", *place),
+    )
+    return _thinned(problems, set(places[:max_steps]))
 
 
 def is_for_validation(problem_id: str, share: float, seed: int) -> bool:
@@ -112,18 +126,40 @@ def is_for_validation(problem_id: str, share: float, seed: int) -> bool:
     return derive_seed(seed, "validation", problem_id) < share * 2**31
 
 
-def _thinned(problem: LabeledProblem, chosen: set[tuple[str, int, int]]) -> LabeledProblem:
-    """The same problem, with the chosen steps alone."""
-    solutions = [
+def _places(problems: Sequence[LabeledProblem]) -> list[tuple[_Place, bool]]:
+    """All steps, and whether they are right."""
+    return [
+        ((problem.id, number, step.index), step.is_right)
+        for problem in problems
+        for number, solution in enumerate(problem.solutions)
+        for step in solution.labeled
+    ]
+
+
+def _thinned(problems: Sequence[LabeledProblem], chosen: Set[_Place]) -> tuple[LabeledProblem, ...]:
+    """The same problems with the chosen steps alone, without those that have none."""
+    thinned = [
         replace(
-            solution,
-            labeled=tuple(
-                step for step in solution.labeled if (problem.id, number, step.index) in chosen
+            problem,
+            solutions=tuple(
+                replace(
+                    solution,
+                    labeled=tuple(
+                        step
+                        for step in solution.labeled
+                        if (problem.id, number, step.index) in chosen
+                    ),
+                )
+                for number, solution in enumerate(problem.solutions)
             ),
         )
-        for number, solution in enumerate(problem.solutions)
+        for problem in problems
     ]
-    return replace(problem, solutions=tuple(item for item in solutions if item.labeled))
+    return tuple(
+        replace(problem, solutions=tuple(item for item in problem.solutions if item.labeled))
+        for problem in thinned
+        if problem.num_steps
+    )
 
 
 def _digest(text: str) -> str:

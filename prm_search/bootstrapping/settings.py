@@ -35,6 +35,8 @@ class Bootstrap:
     """How many right steps are taken for each wrong one; null takes all labeled steps. As many
     right as wrong steps are learned in the end, so more are only of use where the analyses of
     right steps often disagree."""
+    max_steps: int | None = None
+    """Take at most so many of these steps, drawn at random."""
     validation_share: float = 0.05
     """Share in [0, 1) of the problems whose steps are not learned but measured on."""
 
@@ -45,6 +47,8 @@ class Bootstrap:
         require(
             ratio is None or ratio > 0, "bootstrap.right_steps_per_wrong", ratio, "must be above 0"
         )
+        most = self.max_steps
+        require(most is None or most >= 2, "bootstrap.max_steps", most, "must be at least 2")
         share = self.validation_share
         require(
             0 <= share < 1, "bootstrap.validation_share", share, "must be at least 0 and below 1"
@@ -60,6 +64,8 @@ class Preferences:
 
     num_analyses: int = 4
     """Analyses that the trained model writes, per step."""
+    max_steps: int | None = None
+    """Take at most so many of the steps that the teacher has analysed, drawn at random."""
     min_agreement: float = 0.0
     """Share in [0, 1) of a step's analyses that must be exceeded by those that agree with the
     label, or the step is left out. The authors' code knows 1/3."""
@@ -73,9 +79,11 @@ class Preferences:
         require(
             count >= 2, "preferences.num_analyses", count, "must be at least 2, to make a pair of"
         )
+        most = self.max_steps
+        require(most is None or most >= 2, "preferences.max_steps", most, "must be at least 2")
         share = self.min_agreement
         require(
             0 <= share < 1, "preferences.min_agreement", share, "must be at least 0 and below 1"
         )
-        most = self.max_pairs_per_step
-        require(most >= 1, "preferences.max_pairs_per_step", most, "must be at least 1")
+        pairs = self.max_pairs_per_step
+        require(pairs >= 1, "preferences.max_pairs_per_step", pairs, "must be at least 1")

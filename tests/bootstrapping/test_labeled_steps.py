@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prm_search.bootstrapping.labeled_steps import (
     LabeledProblem,
     choose_steps,
+    draw_steps,
     group_by_problem,
     is_for_validation,
 )
@@ -87,6 +88,16 @@ def test_the_choice_depends_on_the_seed() -> None:
         choose_steps(problems, right_steps_per_wrong=1.0, seed=seed) for seed in (0, 0, 1)
     )
     assert first == again != other
+
+
+@given(most=st.one_of(st.none(), st.integers(1, 40)), seed=st.integers(0, 3))
+def test_no_more_steps_are_drawn_than_asked_for(most: int | None, seed: int) -> None:
+    problems = grouped(*(row(number, True, True, False) for number in range(10)))
+    drawn = draw_steps(problems, most, seed)
+    assert sum(problem.num_steps for problem in drawn) == min(30, 30 if most is None else most)
+    for kind in (True, False):
+        assert places(drawn)[kind] <= places(problems)[kind]
+    assert draw_steps(problems, most, seed) == drawn
 
 
 def test_no_label_at_all_is_said() -> None:

@@ -47,16 +47,16 @@ def encoder(tiny_model: Path) -> Encoder:
 def test_a_message_is_read_as_engines_read_it(encoder: Encoder) -> None:
     asked = list(question_tokens(encoder.tokenizer, MESSAGE))
     rows = encoder.analyses([ROW])
-    [tokens], [labels] = rows.columns["input_ids"], rows.columns["labels"]
+    [tokens], [labels] = rows.dataset["input_ids"], rows.dataset["labels"]
     assert tokens[: len(asked)] == asked
     assert labels[: len(asked)] == [-100] * len(asked)
     assert labels[len(asked) :] == tokens[len(asked) :]
     assert tokens[-1] == encoder.tokenizer.eos_token_id
     assert encoder.tokenizer.decode(tokens[len(asked) : -1]) == ROW.completion
     pairs = encoder.pairs([PAIR])
-    assert pairs.columns["prompt_ids"] == [asked]
+    assert list(pairs.dataset["prompt_ids"]) == [asked]
     for name, text in (("chosen_ids", PAIR.chosen), ("rejected_ids", PAIR.rejected)):
-        [tokens] = pairs.columns[name]
+        [tokens] = pairs.dataset[name]
         assert encoder.tokenizer.decode(tokens[:-1]) == text
         assert tokens[-1] == encoder.tokenizer.eos_token_id
 
