@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -18,7 +18,7 @@ from ray import cloudpickle
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 
 from actors.engine import Engine, EngineDeadError
-from actors.exchange import Answer, Courier, Desk, Request
+from actors.exchange import Courier, Desk, Load, Return
 from actors.placement import Placement
 from prm_search.errors import EngineError
 
@@ -55,11 +55,9 @@ class EngineActor:
                 await engine.start()
                 self._engine = engine
 
-    async def exchange(
-        self, caller: str, requests: Sequence[Request], cancelled: Sequence[int]
-    ) -> list[Answer]:
+    async def exchange(self, load: Load) -> Return:
         """Take calls of the engine, and give answers; see `actors.exchange.Desk`."""
-        return await self._desk.exchange(caller, requests, cancelled)
+        return await self._desk.exchange(load)
 
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of the engine, and start it first if need be."""
@@ -153,10 +151,8 @@ class RayReplica:
         finally:
             ray.kill(self._actor)
 
-    async def _exchange(
-        self, caller: str, requests: Sequence[Request], cancelled: Sequence[int]
-    ) -> Sequence[Answer]:
-        return await _answer(self._actor.exchange.remote(caller, requests, cancelled))
+    async def _exchange(self, load: Load) -> Return:
+        return await _answer(self._actor.exchange.remote(load))
 
     async def _end_process(self) -> None:
         try:
@@ -178,7 +174,8 @@ async def _answer(reference: Any) -> Any:
     try:
         return await reference
     except asyncio.CancelledError:
-        ray.cancel(reference)  # the engine need not finish what nobody waits for
+        if ray.is_initialized():  # else the actor is gone
+            ray.cancel(reference)  # it need not finish what nobody waits for
         raise
     except ActorUnavailableError as error:
         raise _RestartingError(_first_line(error)) from error

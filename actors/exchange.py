@@ -16,9 +16,11 @@ import traceback
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 from uuid import uuid4
 
+from actors.engine import EngineDeadError
 from prm_search.errors import EngineError
 
 
@@ -44,12 +46,32 @@ class Answer:
     """Where the error was raised."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """What a visitor brings to a desk."""
+
+    caller: str
+    """Tells callers apart."""
+    desk: str | None
+    """Where earlier requests of the caller are; None if there are none."""
+    requests: Sequence[Request]
+    """New ones."""
+    cancelled: Sequence[int]
+    """Numbers of earlier requests that nobody waits for any more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Return:
+    """What a visitor takes home."""
+
+    desk: str
+    answers: Sequence[Answer]
+
+
 class Visit(Protocol):
     """Brings requests, and takes home what is done; see `Desk.exchange`."""
 
-    async def __call__(
-        self, caller: str, requests: Sequence[Request], cancelled: Sequence[int]
-    ) -> Sequence[Answer]:
+    async def __call__(self, load: Load) -> Return:
         """Wait until something is done.
 
         Raises:
@@ -64,44 +86,48 @@ class Desk:
     def __init__(self, work: Callable[..., Awaitable[Any]]) -> None:
         """Takes what a call does: `work(method, *arguments, **options)`."""
         self._work = work
-        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._name = uuid4().hex
+        self._tasks: dict[str, dict[int, asyncio.Task[None]]] = defaultdict(dict)
         self._answers: dict[str, list[Answer]] = defaultdict(list)
         self._visitors: dict[str, asyncio.Future[None]] = {}
 
-    async def exchange(
-        self, caller: str, requests: Sequence[Request], cancelled: Sequence[int]
-    ) -> list[Answer]:
+    async def exchange(self, load: Load) -> Return:
         """Begin the work on some requests, and give all answers as soon as there is one.
 
-        A visitor who waits is sent home when the next one of the same caller comes.
+        A visitor who waits is sent home when the next one of the same caller comes, or when there
+        is nothing to wait for.
 
-        Args:
-            caller: tells callers apart.
-            requests: new ones.
-            cancelled: numbers of earlier ones that nobody waits for any more.
+        Raises:
+            EngineDeadError: if earlier requests were at another desk, which is gone.
         """
-        for number in cancelled:
-            if task := self._tasks.get((caller, number)):
+        if load.desk not in (None, self._name):
+            raise EngineDeadError("its process was started again, unnoticed")
+        caller = load.caller
+        tasks = self._tasks[caller]
+        for number in load.cancelled:
+            if task := tasks.get(number):
                 task.cancel()
-        for request in requests:
-            task = asyncio.create_task(self._answer(caller, request))
-            self._tasks[caller, request.number] = task
+        for request in load.requests:
+            task = tasks[request.number] = asyncio.create_task(self._answer(caller, request))
+            task.add_done_callback(partial(self._end, caller, request.number))
         self._wake(caller)
-        if not self._answers[caller]:
+        if tasks and not self._answers[caller]:
             self._visitors[caller] = asyncio.get_running_loop().create_future()
             await self._visitors[caller]
-        return self._answers.pop(caller, [])
+        return Return(desk=self._name, answers=self._answers.pop(caller, []))
 
     async def _answer(self, caller: str, request: Request) -> None:
         try:
             value = await self._work(request.method, *request.arguments, **request.options)
-            answer = Answer(number=request.number, value=value)
+            self._answers[caller].append(Answer(number=request.number, value=value))
         except Exception as error:
             trace = "".join(traceback.format_exception(error))
-            answer = Answer(number=request.number, error=_sendable(error), trace=trace)
-        finally:
-            del self._tasks[caller, request.number]
-        self._answers[caller].append(answer)
+            self._answers[caller].append(
+                Answer(number=request.number, error=_sendable(error), trace=trace)
+            )
+
+    def _end(self, caller: str, number: int, _: asyncio.Task[None]) -> None:
+        del self._tasks[caller][number]
         self._wake(caller)
 
     def _wake(self, caller: str) -> None:
@@ -120,6 +146,7 @@ class Courier:
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
         self._caller = uuid4().hex
+        self._desk: str | None = None
         self._num_calls = 0
         self._requests: list[Request] = []
         self._cancelled: list[int] = []
@@ -144,8 +171,8 @@ class Courier:
         try:
             return await future
         except asyncio.CancelledError:
-            if self._pending.pop(number, None):  # the engine need not finish it
-                self._cancelled.append(number)
+            if self._pending.pop(number, None):
+                self._cancelled.append(number)  # the engine need not finish it
                 self._leave_soon()
             raise
 
@@ -157,23 +184,29 @@ class Courier:
 
     def _leave(self) -> None:
         self._is_leaving = False
-        requests, self._requests = self._requests, []
-        cancelled, self._cancelled = self._cancelled, []
-        task = asyncio.create_task(self._go(requests, cancelled, last=self._num_calls))
+        has_earlier = len(self._pending) > len(self._requests)
+        load = Load(
+            caller=self._caller,
+            desk=self._desk if has_earlier else None,
+            requests=self._requests,
+            cancelled=self._cancelled,
+        )
+        self._requests, self._cancelled = [], []
+        task = asyncio.create_task(self._go(load, last=self._num_calls))
         self._visits.add(task)
         task.add_done_callback(self._come_back)
 
-    async def _go(
-        self, requests: Sequence[Request], cancelled: Sequence[int], *, last: int
-    ) -> None:
+    async def _go(self, load: Load, *, last: int) -> None:
         try:
-            answers = await self._visit(self._caller, requests, cancelled)
+            home = await self._visit(load)
         except Exception as error:
+            self._desk = None
             # Later calls may have reached the actor after it was started again.
             for number in [number for number in self._pending if number <= last]:
                 self._pending.pop(number).set_exception(error)
             return
-        for answer in answers:
+        self._desk = home.desk
+        for answer in home.answers:
             future = self._pending.pop(answer.number, None)
             if future is None or future.done():
                 continue

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from actors.engine import EngineDeadError
-from actors.exchange import ActorTraceback, Answer, Courier, Desk, Request
+from actors.exchange import ActorTraceback, Courier, Desk, Load, Return
 from prm_search.errors import ContextLengthError, EngineError
 
 
@@ -47,14 +47,15 @@ class Road:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.sizes: list[int] = []
+        self.num_out = 0
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def visit(
-        self, caller: str, requests: Sequence[Request], cancelled: Sequence[int]
-    ) -> Sequence[Answer]:
-        self.sizes.append(len(requests))
-        visit = asyncio.ensure_future(self.desk.exchange(caller, requests, cancelled))
+    async def visit(self, load: Load) -> Return:
+        self.sizes.append(len(load.requests))
+        visit = asyncio.ensure_future(self.desk.exchange(load))
+        self.num_out += 1
         await asyncio.wait([visit, self.lost], return_when=asyncio.FIRST_COMPLETED)
+        self.num_out -= 1
         if self.lost.done():
             visit.cancel()
             raise EngineDeadError("the process is gone")
@@ -121,13 +122,14 @@ async def test_errors_come_back_as_they_are_and_stay_with_their_call(parts: Part
 
 
 async def test_a_cancelled_call_is_cancelled_in_the_engine(parts: Parts) -> None:
-    engine, _, courier = parts
+    engine, road, courier = parts
     task = asyncio.create_task(courier.call("wait", "forever"))
     await until_true(lambda: "forever" in engine.gates)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     await until_true(lambda: engine.cancelled == ["forever"])
+    await until_true(lambda: road.num_out == 0)  # nobody waits at the desk for nothing
     assert await courier.call("echo", 1) == (1,)
 
 
@@ -141,3 +143,15 @@ async def test_what_is_lost_with_a_process_fails_and_later_calls_do_not(parts: P
             await task
     road.lost = asyncio.get_running_loop().create_future()
     assert await courier.call("echo", 1) == (1,)
+
+
+async def test_a_process_that_was_started_again_unnoticed_is_found_out(parts: Parts) -> None:
+    engine, road, courier = parts
+    lost = asyncio.create_task(courier.call("wait", "a"))
+    assert await courier.call("echo", 1) == (1,)
+    assert not lost.done()
+    road.desk = Desk(engine.work)
+    for task in (asyncio.create_task(courier.call("echo", 2)), lost):
+        with pytest.raises(EngineDeadError):
+            await task
+    assert await courier.call("echo", 3) == (3,)
