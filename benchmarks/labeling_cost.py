@@ -2,6 +2,7 @@
 
     python -m benchmarks.labeling_cost            400 responses
     python -m benchmarks.labeling_cost --quick     30 responses, within 6 minutes
+    python -m benchmarks.labeling_cost --num-responses 600 --methods exhaustive
 
 Every method labels the same responses of the sandbox policy on the same vLLM engines, each
 beginning with empty caches:
@@ -167,11 +168,14 @@ def summary(labeled: Mapping[str, Labeled]) -> dict[str, float]:
                 result.annotations, labeled[reference].annotations
             ),
         }
-    pairs = zip(labeled["judge"].annotations, labeled["exhaustive"].annotations, strict=True)
-    figures["consensus.fewest_rollouts_per_response"] = fmean(
-        fewest_rollouts(verdict, estimate) for verdict, estimate in pairs
-    )
+    if "consensus_exhaustive" in labeled:
+        pairs = zip(labeled["judge"].annotations, labeled["exhaustive"].annotations, strict=True)
+        figures["consensus.fewest_rollouts_per_response"] = fmean(
+            fewest_rollouts(verdict, estimate) for verdict, estimate in pairs
+        )
     for name, reference in (("lazy", "exhaustive"), ("consensus", "consensus_exhaustive")):
+        if name not in labeled:
+            continue
         saved, plain = labeled[name], labeled[reference]
         figures |= {
             f"{name}.times_fewer_rollouts": plain.rollouts_per_response
@@ -226,8 +230,10 @@ async def run_lazy(
     }
 
 
-async def measure(num_responses: int, overrides: Sequence[str]) -> dict[str, float]:
-    """Label the same responses with every method."""
+async def measure(
+    num_responses: int, methods: Sequence[str], overrides: Sequence[str]
+) -> dict[str, float]:
+    """Label the same responses with lazy and exhaustive labels, and with the given methods."""
     num_problems = num_responses // NUM_SAMPLES * 4 // 3 + 10  # some samples are equal
     job = compose_label_job(f"data.num_problems={num_problems}", *overrides)
     labeled: dict[str, Labeled] = {}
@@ -238,10 +244,11 @@ async def measure(num_responses: int, overrides: Sequence[str]) -> dict[str, flo
         # The levels take turns, so the first ones are as mixed as all of them.
         responses = sampled[:num_responses]
         labeled["lazy"], busy = await run_lazy(responses, bench)
-        for name in [name for name in METHODS if name not in labeled]:
+        for name in [name for name in METHODS if name in {"exhaustive", *methods}]:
             labeled[name] = await run(METHODS[name], responses, bench)
             console.print(f"{name:<25} {labeled[name].seconds:.1f} s")
-    labeled["consensus_exhaustive"] = full_recipe(labeled["exhaustive"], labeled["judge"])
+    if "consensus" in labeled:
+        labeled["consensus_exhaustive"] = full_recipe(labeled["exhaustive"], labeled["judge"])
     return summary(labeled) | busy | await simulated() | {"num_responses": len(responses)}
 
 
@@ -252,10 +259,20 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="fewer responses")
     parser.add_argument("--num-responses", type=int)
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=sorted(METHODS),
+        default=list(METHODS),
+        help="beside lazy and exhaustive, which always run; consensus takes judge along",
+    )
     parser.add_argument("overrides", nargs="*", help="settings, as for prm-search label")
     arguments = parser.parse_args()
     num_responses = arguments.num_responses or (30 if arguments.quick else 400)
-    figures = asyncio.run(measure(num_responses, arguments.overrides))
+    methods = set(arguments.methods) - {"lazy"}
+    if "consensus" in methods:
+        methods.add("judge")
+    figures = asyncio.run(measure(num_responses, sorted(methods), arguments.overrides))
     figures = {
         key: round(value, 4) if isinstance(value, float) else value
         for key, value in figures.items()
