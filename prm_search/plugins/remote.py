@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import time
 import urllib.error
@@ -14,6 +15,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from http.client import HTTPException
 from typing import Any, cast
 
 from prm_search.concurrency import gather_all
@@ -26,14 +28,19 @@ URL_VARIABLE = "PRM_SEARCH_REWARD_URL"
 KEY_VARIABLE = "PRM_SEARCH_API_KEY"
 _MAX_ROLLOUTS = 64
 """In one request. The server batches across requests, so more gain nothing."""
-_LATER = frozenset({429, 503, 504})
+_LATER = frozenset({429, 502, 503, 504})
+"""Overloaded, or behind a proxy that does not reach it, or without an engine, or too slow."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
+"""Seconds between two attempts; each pause is twice as long as the one before."""
+_log = logging.getLogger(__name__)
 
 
 class RemoteRewarder:
     """Asks `prm-search serve-reward`. Its credit is the server's; it can be pickled.
 
-    A server that is overloaded, starting or away is asked again. What it could not reward is a
-    failure within the reward.
+    A server that is overloaded, starting, killed while it answers, or away is asked again: an
+    answer counts as a whole or not at all. What the server could not reward is a failure within
+    the reward.
     """
 
     def __init__(self, url: str, *, key: str | None = None, max_seconds: float = 600.0) -> None:
@@ -43,12 +50,16 @@ class RemoteRewarder:
             url: such as http://127.0.0.1:8421.
             key: of the server; None if it needs none.
             max_seconds: how long a rollout is asked for again and again.
+
+        Raises:
+            ConfigurationError: if the URL is none.
         """
         if not url.startswith(("http://", "https://")):
             raise ConfigurationError(f"the URL of the reward server is {url!r}, without http://")
         self._url = url.rstrip("/") + "/v1/rewards"
         self._key = key
         self._max_seconds = max_seconds
+        self._is_away = False
 
     @classmethod
     def from_environment(cls) -> RemoteRewarder:
@@ -79,46 +90,76 @@ class RemoteRewarder:
 
     async def _ask(self, rollouts: Sequence[Trajectory]) -> list[Scored]:
         body = json.dumps({"rollouts": [_to_json(rollout) for rollout in rollouts]}).encode()
+        items = _items(await self._answer(body), self._url)
+        if len(items) != len(rollouts):
+            raise EngineError(f"{self._url}: {len(items)} rewards for {len(rollouts)} rollouts")
+        return [_from_json(item) for item in items]
+
+    async def _answer(self, body: bytes) -> bytes:
+        """What the server answers in the end, however often it has to be asked."""
         loop = asyncio.get_running_loop()
         end = time.monotonic() + self._max_seconds
-        pause = 0.25
+        pause = _FIRST_PAUSE
         while True:
+            seconds = max(1.0, end - time.monotonic())
             try:
-                text = await loop.run_in_executor(_threads(), self._post, body)
+                text = await loop.run_in_executor(_threads(), self._post, body, seconds)
             except _LaterError as error:
                 if time.monotonic() + pause > end:
-                    raise EngineError(f"the reward server at {self._url}: {error}") from error
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 8.0)
-                continue
-            items = cast("list[dict[str, Any]]", json.loads(text)["rollouts"])
-            if len(items) != len(rollouts):
-                raise EngineError(f"{self._url}: {len(items)} rewards for {len(rollouts)} rollouts")
-            return [_from_json(item) for item in items]
+                    raise EngineError(
+                        f"the reward server at {self._url} gave no rewards within "
+                        f"{self._max_seconds:g} s, in the end because of: {error}"
+                    ) from error
+                self._note_absence(error)
+            else:
+                self._is_away = False
+                return text
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _post(self, body: bytes) -> bytes:
+    def _note_absence(self, error: _LaterError) -> None:
+        # Once, not for each of the requests that wait. One that is overloaded is not away.
+        if isinstance(error, _AwayError) and not self._is_away:
+            self._is_away = True
+            _log.warning(
+                "the reward server at %s is away (%s); it is asked again for up to %g s",
+                *(self._url, error, self._max_seconds),
+            )
+
+    def _post(self, body: bytes, seconds: float) -> bytes:
         headers = {"Content-Type": "application/json"}
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key}"
         request = urllib.request.Request(self._url, data=body, headers=headers)
         try:
-            with _opener().open(request, timeout=self._max_seconds) as answer:
+            with _opener().open(request, timeout=seconds) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            message = f"{error.code}: {error.read(1000).decode(errors='replace')}"
-            if error.code in _LATER:
-                raise _LaterError(message) from error
-            if error.code == 401:
-                raise ConfigurationError(
-                    f"{self._url} refuses the key; put the server's into ${KEY_VARIABLE}"
-                ) from error
-            raise EngineError(f"{self._url} answered {message}") from error
-        except OSError as error:  # away, or not there yet
-            raise _LaterError(str(error)) from error
+            raise self._refusal(error) from error
+        # Not there yet, or gone: before it took the request, or in the middle of its answer.
+        except (OSError, HTTPException) as error:
+            raise _AwayError(str(error) or type(error).__name__) from error
+
+    def _refusal(self, error: urllib.error.HTTPError) -> Exception:
+        try:
+            text = error.read(1000).decode(errors="replace")
+        except (OSError, HTTPException):  # killed in the middle of it; the status is known
+            text = error.reason
+        if error.code in _LATER:
+            return _LaterError(f"{error.code}: {text}")
+        if error.code == 401:
+            return ConfigurationError(
+                f"{self._url} refuses the key; put the server's into ${KEY_VARIABLE}"
+            )
+        return EngineError(f"{self._url} answered {error.code}: {text}")
 
 
 class _LaterError(Exception):
     """Asking again may help."""
+
+
+class _AwayError(_LaterError):
+    """Nobody answers."""
 
 
 @cache
@@ -131,6 +172,13 @@ def _threads() -> ThreadPoolExecutor:
 def _opener() -> urllib.request.OpenerDirector:
     """Without proxies: the server is on this machine or in the same cluster."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _items(text: bytes, url: str) -> list[dict[str, Any]]:
+    try:
+        return cast("list[dict[str, Any]]", json.loads(text)["rollouts"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise EngineError(f"{url} does not answer as a reward server does: {error!r}") from error
 
 
 def _to_json(rollout: Trajectory) -> dict[str, object]:

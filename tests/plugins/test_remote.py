@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import json
+import logging
 import pickle
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -69,8 +74,73 @@ async def test_a_server_that_is_away_is_an_error_in_the_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     rewarder = RemoteRewarder(f"http://127.0.0.1:{port}", max_seconds=0.5)
-    with pytest.raises(EngineError, match="refused"):
+    with pytest.raises(EngineError, match=r"within 0\.5 s.*refused"):
         await rewarder(rollouts())
+
+
+REWARD = {"spans": [[0, 4]], "scores": [0.9], "outcome": 1.0, "reward": 1.9, "failures": []}
+ANSWER = json.dumps({"rollouts": [REWARD]})
+
+
+def http(status: str, body: str, length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    return f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\n\r\n{body}".encode()
+
+
+@contextmanager
+def scripted(*answers: bytes) -> Iterator[str]:
+    """The URL of what gives each answer to one request, and hangs up."""
+
+    def answer(listener: socket.socket) -> None:
+        for text in answers:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rwb") as stream:
+                headers = dict(
+                    line.decode().lower().strip().split(": ", 1)
+                    for line in iter(stream.readline, b"\r\n")
+                    if b": " in line
+                )
+                stream.read(int(headers["content-length"]))
+                stream.write(text)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(timeout=60)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(b"", id="before it answered"),
+        pytest.param(b"HTTP/1.1 20", id="within the status"),
+        pytest.param(http("200 OK", ANSWER[:40], len(ANSWER)), id="within the answer"),
+        pytest.param(http("503 Service Unavailable", "{", 50), id="within a refusal"),
+        pytest.param(http("502 Bad Gateway", "<html>"), id="behind a proxy"),
+    ],
+)
+async def test_a_server_that_is_lost_is_asked_again(lost: bytes) -> None:
+    with scripted(lost, http("200 OK", ANSWER)) as url:
+        [scored] = await RemoteRewarder(url)(rollouts()[:1])
+    assert scored.number == 1.9
+    assert scored.reward.failures == ()
+
+
+@pytest.mark.parametrize("text", ["<html>", "[]", '{"detail": "x"}'])
+async def test_what_is_no_reward_server_is_said(text: str) -> None:
+    with (
+        scripted(http("200 OK", text)) as url,
+        pytest.raises(EngineError, match="does not answer as a reward server does"),
+    ):
+        await RemoteRewarder(url)(rollouts()[:1])
+
+
+async def test_it_is_said_once_that_a_server_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    with scripted(b"", b"", http("200 OK", ANSWER)) as url, caplog.at_level(logging.WARNING):
+        await RemoteRewarder(url)(rollouts()[:1])
+    [record] = caplog.records
+    assert "is away" in record.getMessage()
 
 
 def test_the_environment_has_to_name_a_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import pytest
@@ -20,60 +11,7 @@ import pytest
 from prm_search.cli import main
 from prm_search.serving.settings import KEY_VARIABLE
 from tests.serving.clients import KEY, PROBLEM
-
-ROOT = Path(__file__).parents[2]
-SETTINGS = (
-    "serve-reward",
-    "--config-dir",
-    str(ROOT / "tests/controller/conf"),
-    "engine=fake",
-    "cluster=inprocess",
-    "server.port=0",
-)
-
-
-@dataclass(kw_only=True)
-class Server:
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-
-    def wait_for(self, pattern: str) -> str:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
-            if found := re.search(pattern, line):
-                return found.group(1)
-        pytest.fail("".join(self.lines))
-
-    def end(self) -> str:
-        """Wait until the process has ended by itself."""
-        timer = threading.Timer(60, self.process.kill)
-        timer.start()
-        assert self.process.stdout is not None
-        self.lines.extend(self.process.stdout)
-        self.process.wait()
-        timer.cancel()
-        return "".join(self.lines)
-
-
-@contextmanager
-def started(*settings: str, key: str | None = KEY) -> Iterator[Server]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    environment.pop(KEY_VARIABLE, None)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prm_search", *SETTINGS, *settings],
-        env=environment | ({KEY_VARIABLE: key} if key else {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield Server(process=process)
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+from tests.serving.processes import SETTINGS, started
 
 
 def rollouts(index: int) -> dict[str, object]:
