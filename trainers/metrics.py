@@ -30,7 +30,9 @@ class MetricsLog:
         self._path = folder / METRICS
         if accelerator.is_main_process and self._path.exists():
             lines = [line for line in self._path.read_text().splitlines() if _step(line) <= after]
-            self._path.write_text("".join(f"{line}\n" for line in lines))
+            draft = self._path.with_name(f".draft_{METRICS}")
+            draft.write_text("".join(f"{line}\n" for line in lines))
+            draft.replace(self._path)  # killed meanwhile, nothing is lost
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         """Add a line."""

@@ -21,9 +21,10 @@ from prm_search.grading import MathGrader
 from prm_search.interrupt import StopOnInterrupt
 from prm_search.progress import display_for
 from prm_search.protocols import Scorer
-from prm_search.rewards import MicroBatcher
+from prm_search.rewards import MicroBatcher, Reward
 from prm_search.rl import (
     KnownRewards,
+    RewardKey,
     Rollout,
     RolloutLog,
     SampleCollector,
@@ -42,6 +43,7 @@ from trainers.rl_arguments import latest_checkpoint, num_updates
 from trainers.rl_evaluation import Evaluator
 from trainers.rl_job import MAY_DIFFER, TrainRl, is_finished
 from trainers.rl_session import Bridge, RlSession
+from trainers.rl_stop import Stop
 from trainers.run_folder import open_run
 
 
@@ -106,7 +108,7 @@ async def train(
     return await train_here(job, engines, stop=stop or asyncio.Event())
 
 
-async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyncio.Event) -> int:
+async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: Stop) -> int:
     """As `train`, with the trainer in this process, together with those that Ray has started."""
     assert job.credit is not None
     generator = VersionedGenerator(cast("TrainableGenerator", engines[Role.POLICY]))
@@ -115,6 +117,7 @@ async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyn
     try:
         num_done = num_updates(latest_checkpoint(Path(job.run_dir)))
         log = RolloutLog(_rollouts(job), num_done=num_done)
+        known = log.known | _known_to_others(job, num_done)
 
         def note(rollout: Rollout) -> None:
             if job.trainer.keep_rollouts:
@@ -122,7 +125,7 @@ async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyn
 
         if job.search is None:
             batcher = MicroBatcher(job.reward.source(engines, grader), job.batching)
-            collector = SampleCollector(generator, KnownRewards(batcher, log.known), note=note)
+            collector = SampleCollector(generator, KnownRewards(batcher, known), note=note)
         else:
             collector = TreeCollector(
                 generator, job.search, scorer=scorer, grader=grader, note=note
@@ -156,6 +159,19 @@ def _rollouts(job: TrainRl) -> Path:
     """The file of this process."""
     rank = _rank()
     return Path(job.run_dir) / (f"rollouts_{rank}.jsonl" if rank else "rollouts.jsonl")
+
+
+def _known_to_others(job: TrainRl, num_done: int) -> dict[RewardKey, Reward]:
+    """What processes have rewarded that an earlier session had and this one has not.
+
+    Their updates are made again by others, so they are taken out of their files, too.
+    """
+    known: dict[RewardKey, Reward] = {}
+    if _rank() == 0:
+        for path in Path(job.run_dir).glob("rollouts_*.jsonl"):
+            if int(path.stem.rpartition("_")[2]) >= max(1, job.trainer.ray.num_workers):
+                known |= RolloutLog(path, num_done=num_done).known
+    return known
 
 
 def _rank() -> int:

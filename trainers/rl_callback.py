@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -21,6 +20,7 @@ from trainers.metrics import METRICS, MetricsLog
 from trainers.rl_evaluation import Evaluation, describe
 from trainers.rl_job import TrainRl
 from trainers.rl_progress import RlProgress
+from trainers.rl_stop import Stop, shall_stop
 from trainers.step_grpo import PREFIX
 
 PLOT = "rewards.png"
@@ -39,7 +39,7 @@ class RlCallback(TrainerCallback):
         num_done: int,
         notes: Callable[[], Mapping[str, float]],
         evaluate: Callable[[int], Evaluation | None] | None,
-        stop: asyncio.Event,
+        stop: Stop,
     ) -> None:
         """Begin, or go on with the metrics of an earlier session.
 
@@ -83,7 +83,12 @@ class RlCallback(TrainerCallback):
         """Whether the training has come to its end."""
         limit = self._job.trainer.max_generated_tokens
         is_spent = limit is not None and self.num_generated_tokens >= limit
-        return is_spent or len(self._history) >= self._job.trainer.num_updates
+        return is_spent or self._num_updates >= self._job.trainer.num_updates
+
+    @property
+    def _num_updates(self) -> int:
+        """Updates so far. The checkpoint knows it, whatever has become of the metrics."""
+        return max(self._num_done, *(int(line["step"]) for line in self._history[-1:]), 0)
 
     def say(self, message: str) -> None:
         """Show a message."""
@@ -136,8 +141,7 @@ class RlCallback(TrainerCallback):
         every = self._job.trainer.evaluate_every
         if self.is_finished or (every is not None and update % every == 0):
             self._evaluate_now(update)
-        may_stop = self._accelerator.num_processes == 1  # else they would have to agree
-        if self.is_finished or (may_stop and self._stop.is_set()):
+        if self.is_finished or shall_stop(self._stop, self._accelerator):
             control.should_save = True
             control.should_training_stop = True
 
@@ -145,7 +149,7 @@ class RlCallback(TrainerCallback):
         """What came of the training, once it is finished."""
         last = self._last_evaluation
         return {
-            "updates": len(self._history),
+            "updates": self._num_updates,
             "generated_tokens": self.num_generated_tokens,
             "seed": self._job.seed,
             "hack_onset": self._onset if self._hacking is not None else None,

@@ -19,6 +19,7 @@ from prm_search.run_session import INTERRUPTED, OK
 from prm_search.serving.job import EngineFactories
 from trainers.ray_workers import _cause
 from trainers.rl_job import TrainRl, is_finished
+from trainers.rl_stop import StopFile
 
 
 async def train_on_ray(job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyncio.Event) -> int:
@@ -57,10 +58,16 @@ async def train_on_ray(job: TrainRl, engines: Mapping[Role, Engine], *, stop: as
             failure_config=FailureConfig(max_failures=job.trainer.max_restarts),
         ),
     )
+    stop_file = StopFile(absolute.run_dir)
+    stop_file.clear()
+    passing_on = asyncio.create_task(stop_file.follow(stop))
     try:
         await asyncio.to_thread(trainer.fit)
     except Exception as error:  # Ray wraps what a worker raises in types of its own
         raise TrainingError(f"a worker of Ray Train failed: {_cause(error)}") from error
+    finally:
+        passing_on.cancel()
+        stop_file.clear()
     return OK if is_finished(absolute) else INTERRUPTED
 
 
@@ -68,7 +75,7 @@ def _work(arguments: dict[str, Any]) -> None:
     from trainers.rl import train_here
 
     job, engines = cloudpickle.loads(arguments["work"])
-    asyncio.run(train_here(job, engines, stop=asyncio.Event()))
+    asyncio.run(train_here(job, engines, stop=StopFile(job.run_dir)))
 
 
 def _dumps(value: object) -> bytes:

@@ -35,6 +35,7 @@ from trainers.rl_card import policy_card
 from trainers.rl_data import draw_order, usable_problems
 from trainers.rl_evaluation import Evaluation, Evaluator
 from trainers.rl_job import TrainRl
+from trainers.rl_stop import Stop
 from trainers.rl_trainer import PackedGRPOTrainer
 from trainers.rl_weights import WeightFolders, policy_weights
 from trainers.step_grpo import REWARDS, TRAJECTORIES
@@ -90,7 +91,7 @@ class RlSession:
         evaluator: Evaluator | None,
         *,
         bridge: Bridge,
-        stop: asyncio.Event,
+        stop: Stop,
     ) -> None:
         """Take a job without methods and seeds, and what stands between it and the engines."""
         self._job = job

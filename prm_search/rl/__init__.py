@@ -13,7 +13,7 @@ from prm_search.rl.collector import (
     SampleCollector,
     VersionedGenerator,
 )
-from prm_search.rl.rollout_log import KnownRewards, RolloutLog
+from prm_search.rl.rollout_log import KnownRewards, RewardKey, RolloutLog
 from prm_search.rl.rollouts import Rollout, TrainableGenerator
 from prm_search.rl.tree_collector import TreeCollector
 
@@ -22,6 +22,7 @@ __all__ = [
     "Collector",
     "KnownRewards",
     "Request",
+    "RewardKey",
     "Rollout",
     "RolloutLog",
     "RolloutTimes",

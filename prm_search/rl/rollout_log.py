@@ -12,7 +12,7 @@ from prm_search.rewards.reward import Reward, RewardSource
 from prm_search.rl.rollouts import Rollout
 from prm_search.types import Failure, StepScores, Trajectory
 
-Key: TypeAlias = tuple[str, tuple[str, ...], str]
+RewardKey: TypeAlias = tuple[str, tuple[str, ...], str]
 """Problem, steps and how the last one ended: what a reward depends on."""
 
 
@@ -27,7 +27,7 @@ class RolloutLog:
 
     def __init__(self, path: Path, *, num_done: int) -> None:
         self._path = path
-        self.known: dict[Key, Reward] = {}
+        self.known: dict[RewardKey, Reward] = {}
         """Rewards of the updates that are made again, but for those in which something failed."""
         kept: list[str] = []
         for text in path.read_text().splitlines() if path.exists() else ():
@@ -68,7 +68,7 @@ class RolloutLog:
 class KnownRewards:
     """A source in front of a source: what is known already is not asked for again."""
 
-    def __init__(self, source: RewardSource, known: dict[Key, Reward]) -> None:
+    def __init__(self, source: RewardSource, known: dict[RewardKey, Reward]) -> None:
         self._source = source
         self._known = known
         self.num_recalled = 0
@@ -91,7 +91,7 @@ class KnownRewards:
         return [reward for reward in rewards if reward is not None]
 
 
-def key_of(trajectory: Trajectory) -> Key:
+def key_of(trajectory: Trajectory) -> RewardKey:
     """What the reward of a rollout is known by."""
     steps = tuple(step.text for step in trajectory.steps)
     return trajectory.problem.id, steps, str(trajectory.stop_reason)

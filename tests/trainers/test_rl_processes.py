@@ -113,15 +113,19 @@ def test_two_workers_of_ray_have_the_curve_of_one_process(
         assert len((tmp_path / name).read_text().splitlines()) == NUM_UPDATES * 6
 
 
+def wait_for_updates(process: subprocess.Popen[bytes], run_dir: Path, number: int) -> None:
+    end = time.monotonic() + 600
+    while len(lines(run_dir)) < number:
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def kill_when_running(command: list[str], run_dir: Path, name: str) -> None:
     """Start a training, and kill a process of it by a part of its name after three updates."""
     process = subprocess.Popen(command, env=environment(), start_new_session=True)
     try:
-        end = time.monotonic() + 600
-        while len(lines(run_dir)) < 3:
-            assert process.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_for_updates(process, run_dir, 3)
         victims = [
             child
             for child in psutil.process_iter()
@@ -157,13 +161,24 @@ def test_a_killed_policy_comes_back_with_its_weights(
     check(tmp_path, alone)
 
 
+@pytest.mark.parametrize(("num_workers", "zero_stage"), [(1, 0), (2, 2)])
 def test_a_killed_worker_goes_on_after_the_last_checkpoint(
-    command: Callable[..., list[str]], alone: list[float], tmp_path: Path
+    command: Callable[..., list[str]],
+    alone: list[float],
+    tmp_path: Path,
+    num_workers: int,
+    zero_stage: int,
 ) -> None:
-    settings = ("cluster.num_cpus=8", "trainer.ray.num_workers=1")
-    kill_when_running(command(tmp_path, *settings), tmp_path, "RayTrainWorker")
+    settings = (f"trainer.ray.num_workers={num_workers}", f"trainer.zero_stage={zero_stage}")
+    kill_when_running(
+        command(tmp_path, "cluster.num_cpus=8", *settings), tmp_path, "RayTrainWorker"
+    )
     check(tmp_path, alone)
-    assert len((tmp_path / "rollouts.jsonl").read_text().splitlines()) == NUM_UPDATES * 12
+    assert num_rollouts(tmp_path) == NUM_UPDATES * 12
+
+
+def num_rollouts(run_dir: Path) -> int:
+    return sum(len(path.read_text().splitlines()) for path in run_dir.glob("rollouts*.jsonl"))
 
 
 def test_a_killed_trainer_is_resumed(
@@ -171,12 +186,35 @@ def test_a_killed_trainer_is_resumed(
 ) -> None:
     arguments = command(tmp_path, "cluster=inprocess")
     process = subprocess.Popen(arguments, env=environment())
-    while len(lines(tmp_path)) < 3:
-        assert process.poll() is None
-        time.sleep(0.05)
+    wait_for_updates(process, tmp_path, 3)
     process.kill()
     process.wait()
     assert len(lines(tmp_path)) < NUM_UPDATES
     run(arguments)
     check(tmp_path, alone)
     assert len((tmp_path / "rollouts.jsonl").read_text().splitlines()) == NUM_UPDATES * 12
+
+
+def test_ctrl_c_ends_all_workers_after_the_update_under_way(
+    command: Callable[..., list[str]], alone: list[float], tmp_path: Path
+) -> None:
+    arguments = command(tmp_path, *ON_RAY)
+    process = subprocess.Popen(
+        arguments, env=environment(), stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        wait_for_updates(process, tmp_path, 2)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=600)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert b"To go on:" in output
+    num_done = len(lines(tmp_path))
+    assert 2 <= num_done < NUM_UPDATES
+    # A checkpoint of its own, though one is due every second update only.
+    assert (tmp_path / f"checkpoints/checkpoint-{num_done}").is_dir()
+    run(arguments)
+    check(tmp_path, alone)
+    assert num_rollouts(tmp_path) == NUM_UPDATES * 12

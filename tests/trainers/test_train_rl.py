@@ -170,6 +170,39 @@ def test_updates_after_the_last_checkpoint_are_made_again(
     assert sorted(again.splitlines()) == sorted(rollouts.splitlines())
 
 
+def test_a_training_that_lost_its_metrics_ends_all_the_same(
+    make_job: Callable[..., TrainRl],
+) -> None:
+    job = make_job({"num_updates": 2})
+    assert run(job) == 0
+    for name in ("result.json", "metrics.jsonl"):
+        (Path(job.run_dir) / name).unlink()
+    assert run(job) == 0
+    assert json.loads((Path(job.run_dir) / "result.json").read_text())["updates"] == 2
+
+
+def test_what_another_process_had_rewarded_is_not_rewarded_again(
+    make_job: Callable[..., TrainRl],
+) -> None:
+    scorer = FakeScorer()
+    job = make_job({"num_updates": 3, "checkpoint_every": 2})
+    job.engine[Role.PRM] = lambda: scorer
+    assert run(job) == 0
+    num_calls, run_dir = scorer.num_calls, Path(job.run_dir)
+    rollouts = (run_dir / "rollouts.jsonl").read_text().splitlines(keepends=True)
+    # As after a kill of two processes within the third update, which one process makes again.
+    (run_dir / "result.json").unlink()
+    (run_dir / "checkpoints/checkpoint-3/trainer_state.json").unlink()
+    (run_dir / "rollouts.jsonl").write_text("".join(rollouts[::2]))
+    (run_dir / "rollouts_1.jsonl").write_text("".join(rollouts[1::2]))
+    assert run(job) == 0
+    assert scorer.num_calls == num_calls
+    again = [
+        line for path in run_dir.glob("rollouts*.jsonl") for line in path.read_text().splitlines()
+    ]
+    assert sorted(again) == sorted(map(str.rstrip, rollouts))
+
+
 def test_another_configuration_is_refused(make_job: Callable[..., TrainRl]) -> None:
     job = make_job({"num_updates": 1})
     assert run(job) == 0
