@@ -144,7 +144,10 @@ class StepGRPOTrainer(GRPOTrainer):
         for name, value in metrics.items():
             self._metrics[mode][f"{PREFIX}{name}"].append(value)
         # TRL has put down the advantages that it would have used itself.
-        self._logs["advantages"].extend(
+        logged = self._logs["advantages"]
+        for _ in range(min(len(logged), len(advantages))):
+            logged.pop()
+        logged.extend(
             sum(one.steps) / len(one.steps) if one.steps else one.rest for one in advantages
         )
 
@@ -184,6 +187,8 @@ class _Rater:
         trajectories: Sequence[Trajectory] | None = columns.get(TRAJECTORIES)
         if trajectories is None:
             trajectories = self._read(prompts, completion_ids, columns)
+        else:
+            _require_tokens(trajectories, completion_ids)
         rewards: Sequence[Reward] | None = columns.get(REWARDS)
         if rewards is None:
             if self._source is None:
@@ -223,6 +228,21 @@ def _spread(advantages: Advantages, trajectory: Trajectory) -> FloatArray:
     if not advantages.steps:
         return spread_over_sizes(advantages, [trajectory.num_tokens])
     return spread_over_sizes(advantages, [len(step.token_ids) for step in trajectory.steps])
+
+
+def _require_tokens(
+    trajectories: Sequence[Trajectory], completion_ids: Sequence[Sequence[int]]
+) -> None:
+    """Refuse trajectories whose tokens are not those of the completions.
+
+    Advantages would land on other tokens than those of their steps, or on none.
+    """
+    for row, (trajectory, token_ids) in enumerate(zip(trajectories, completion_ids, strict=True)):
+        if trajectory.num_tokens != len(token_ids):
+            raise ConfigurationError(
+                f"the rollout_func returns a {TRAJECTORIES!r} with {trajectory.num_tokens} tokens "
+                f"for completion {row}, which has {len(token_ids)}; give each step its token_ids"
+            )
 
 
 def _number(reward: Reward) -> float | None:

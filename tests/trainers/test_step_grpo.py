@@ -295,6 +295,66 @@ def test_rewards_that_come_with_the_rollouts_are_not_asked_for_again(
     assert output["advantages"][:, 0].tolist() == pytest.approx([1, -1 / 3, -1 / 3, -1 / 3])
 
 
+def test_trajectories_with_other_tokens_than_the_completions_are_refused(
+    tiny_model: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    rollouts = fixed_rollouts(tokenizer)
+
+    def rollout_func(prompts: Sequence[str], trainer: Any) -> dict[str, Any]:
+        # Steps as texts alone: their advantages would land on no token.
+        given = [Reading().rollout(PROBLEM, COMPLETIONS[row], "38") for row in range(len(prompts))]
+        return {**rollouts(prompts, trainer), "trajectory": given}
+
+    trainer = StepGRPOTrainer(
+        str(tiny_model),
+        source=FixedSource(),
+        args=arguments(tmp_path),
+        train_dataset=rows(),
+        processing_class=tokenizer,
+        rollout_func=rollout_func,
+    )
+    with pytest.raises(ConfigurationError, match=r"0 tokens for completion 0, .* its token_ids"):
+        advantages(trainer)
+
+
+@pytest.mark.parametrize("num_rows", [GROUP, 2 * GROUP])
+def test_the_table_of_completions_has_our_advantages_beside_their_rollouts(
+    num_rows: int, tiny_model: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    options = {"per_device_train_batch_size": 2 * GROUP}  # the table has room for as many rows
+    trainer = step_trainer(
+        tiny_model,
+        tokenizer,
+        tmp_path,
+        credit=GroupCredit(process=None, outcome_weight=10),
+        options=options,
+    )
+    model: Any = trainer.model
+    model.train()
+    trainer._generate_and_score_completions([dict(rows()[0]) for _ in range(num_rows)])
+    logs: Any = trainer._logs
+    assert len(logs["completion"]) == num_rows
+    expected = [10.0 if "38}" in text else -10 / 3 for text in logs["completion"]]
+    assert list(logs["advantages"]) == pytest.approx(expected)
+
+
+def test_an_update_of_which_nothing_is_known_changes_nothing(
+    tiny_model: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    trainer = step_trainer(
+        tiny_model,
+        tokenizer,
+        tmp_path,
+        source=FixedSource(lambda _: True),
+        max_failure_share=1.0,
+    )
+    model: Any = trainer.model
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert curve(trainer) == [0.0, 0.0]
+    after: dict[str, torch.Tensor] = model.state_dict()
+    assert all(value.equal(before[name]) for name, value in after.items())
+
+
 def test_without_rewards_there_is_no_trainer(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="needs a source of rewards"):
         StepGRPOTrainer(str(tiny_model), args=arguments(tmp_path), train_dataset=rows())
