@@ -168,3 +168,28 @@ async def test_an_engine_that_never_takes_the_weights_is_an_error() -> None:
     await generator.update_weights("folder", 3)
     with pytest.raises(EngineError, match="other weights than those of version 3"):
         await greedy(generator)
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+@pytest.mark.timeout(600)
+async def test_vllm_takes_weights_and_goes_back_to_its_own(
+    tiny_model: Path, other_weights: Path
+) -> None:
+    pytest.importorskip("vllm")
+    from actors.vllm_generator import VllmGenerator
+
+    generator = VllmGenerator(policy=replace(policy(tiny_model), dtype="float32"))
+    await generator.start()
+    try:
+        first = await greedy(generator)
+        await generator.update_weights(str(other_weights), 1)
+        second = await greedy(generator)
+        await generator.restore_weights()
+        third = await greedy(generator)
+        assert [one.policy_version for one in (first, second, third)] == [0, 1, 0]
+        assert first.continuations == third.continuations != second.continuations
+        with pytest.raises(EngineError, match="no weights at"):
+            await generator.update_weights(str(other_weights / "nowhere"), 2)
+    finally:
+        await generator.close()
