@@ -35,6 +35,7 @@ from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine import exceptions as vllm_exceptions
 from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from actors import vllm_owner
 from actors.completion import Completion, Sampling
@@ -302,6 +303,10 @@ def _engine_arguments(
         use_tqdm_on_load=False,
         worker_extension_cls=f"{vllm_owner.__name__}.{vllm_owner.EndsWithItsOwner.__name__}",
     )
+    if is_cpu and options.tensor_parallel_size == 1:
+        # A worker process of its own, vLLM's default here, spins for a second after each request,
+        # and takes a core from the engines that have work.
+        arguments.distributed_executor_backend = UniProcExecutor
     block_size = options.block_size or (_CPU_BLOCK_SIZE if is_cpu else None)
     if block_size is not None:
         arguments.block_size = block_size
