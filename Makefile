@@ -5,12 +5,16 @@ VENV ?= .venv
 LOCK := requirements/cpu.txt
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# verl asks for an older Transformers, so it has an environment of its own.
+VERL_VENV := .venv-verl
+VERL_LOCK := requirements/verl.txt
+VERL_INSTALLED := $(VERL_VENV)/.installed
 
 # Modules of another environment must not be found before those of the lock.
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format lock clean sandbox-models
+.PHONY: help install demo test test-slow test-verl lint format lock clean sandbox-models
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +29,9 @@ test: lint ## Lint, types, import rules and the tests
 
 test-slow: $(INSTALLED) ## The tests that take longer
 	$(BIN)/python -m pytest -m "slow and not gpu" --timeout 1800
+
+test-verl: $(VERL_INSTALLED) ## The plugins within verl itself, and under OpenRLHF's own client
+	$(VERL_VENV)/bin/python -m pytest tests/plugins_verl
 
 lint: $(INSTALLED) ## Lint, format, types, import rules and spelling
 	$(BIN)/ruff check .
@@ -72,6 +79,19 @@ $(INSTALLED): $(LOCK) pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(INSTALLED)
 
+# OpenRLHF lies beside the environment and is not installed: only its client is loaded, by path.
+$(VERL_INSTALLED): $(VERL_LOCK) pyproject.toml
+	$(PYTHON) -m venv $(VERL_VENV)
+	@torch=$$(grep '^torch==' $(VERL_LOCK)); \
+	  $(VERL_VENV)/bin/python -m pip install --no-deps --progress-bar off "$$torch" || \
+	  $(VERL_VENV)/bin/python -m pip install --no-deps --progress-bar off "$$torch" \
+	    --index-url https://download.pytorch.org/whl/cpu
+	$(VERL_VENV)/bin/python -m pip install --quiet --no-deps --requirement $(VERL_LOCK)
+	$(VERL_VENV)/bin/python -m pip install --quiet --no-deps --upgrade \
+	  --target $(VERL_VENV)/openrlhf openrlhf==0.11.2
+	$(VERL_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(VERL_INSTALLED)
+
 # Keeps every version that still fits; UPGRADE=1 takes the newest of all. uv does not read pip's
 # configuration, so it is told where pip looks for wheels.
 lock: $(INSTALLED) ## Resolve requirements/cpu.txt again (UPGRADE=1: to the newest versions)
@@ -81,5 +101,5 @@ lock: $(INSTALLED) ## Resolve requirements/cpu.txt again (UPGRADE=1: to the newe
 	  $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)",--torch-backend cpu)
 
 clean: ## Remove the environment and everything that tools left behind
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VERL_VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

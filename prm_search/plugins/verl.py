@@ -10,20 +10,23 @@ or, for data sets whose extra_info does not hold the question:
     reward.reward_manager.name=PrmRewardManager
 
 Both ask the server at $PRM_SEARCH_REWARD_URL. verl's streaming path carries one number per
-response, and drops lists of different lengths: step scores travel as JSON.
+response, and drops lists of different lengths: step scores travel as JSON. With the manager,
+`prm_search.plugins.verl_agent_loop` takes them on to the estimator `prm_stepwise`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 from prm_search.errors import ConfigurationError
 from prm_search.plugins.default import default_reading, default_rewarder
 from prm_search.plugins.reading import Reading, Text
-from prm_search.rewards.rewarder import Rewarder
+from prm_search.rewards.rewarder import Rewarder, Scored
 from prm_search.types import StepScores, Trajectory
 
 _QUESTIONS = ("question", "problem", "prompt", "raw_prompt")
@@ -57,7 +60,7 @@ async def compute_score(
             "to the data set, or use prm_search.plugins.verl.PrmRewardManager"
         )
     rollout = default_reading().rollout(cast("Text", question), solution_str, ground_truth)
-    return await _score(default_rewarder(), rollout)
+    return _info(await _ask(default_rewarder(), rollout))
 
 
 class PrmRewardManager:
@@ -97,13 +100,16 @@ class PrmRewardManager:
         Raises:
             ScoringError: if something failed. verl must not take it for a score.
         """
-        item = data[0]
+        item = data[len(data) - 1]  # of several outputs of an agent, the last one
         responses = item.batch["responses"]
-        size = int(item.batch["attention_mask"][-responses.shape[-1] :].sum())
-        token_ids = responses[:size]
         rows = item.non_tensor_batch
-        decode = self._tokenizer.decode
-        completion = await asyncio.to_thread(decode, token_ids, skip_special_tokens=True)
+        size = int(
+            rows["response_len"]
+            if "response_len" in rows
+            else item.batch["attention_mask"][-responses.shape[-1] :].sum()
+        )
+        token_ids = responses[:size].tolist()
+        completion = await asyncio.to_thread(self._decode, token_ids)
         eos = getattr(self._tokenizer, "eos_token_id", None)
         rollout = self._reading.rollout(
             cast("Text", [dict(message) for message in rows["raw_prompt"]]),
@@ -111,8 +117,41 @@ class PrmRewardManager:
             rows["reward_model"].get("ground_truth"),
             is_truncated=None if eos is None or not size else int(token_ids[-1]) != eos,
         )
-        score = await _score(self._rewarder or default_rewarder(), rollout)
-        return {"reward_score": score["score"], "reward_extra_info": score}
+        scored = await _ask(self._rewarder or default_rewarder(), rollout)
+        ends = [end for _, end in scored.reward.spans]
+        sizes = await asyncio.to_thread(self._step_sizes, token_ids, ends)
+        outcome = scored.reward.outcome
+        info = _info(scored) | {
+            "outcome": json.dumps(outcome if outcome is None else float(cast("float", outcome))),
+            "step_sizes": json.dumps(sizes),
+        }
+        return {"reward_score": info["score"], "reward_extra_info": info}
+
+    def _decode(self, token_ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(token_ids, skip_special_tokens=True)
+
+    def _step_sizes(self, token_ids: Sequence[int], ends: Sequence[int]) -> list[int]:
+        """Tokens of each step; for an empty completion all tokens as one step.
+
+        A token belongs to the step that holds its last character, what follows the last step
+        to that one.
+
+        Args:
+            token_ids: [num_tokens] of the response.
+            ends: [num_steps] where the steps end, in characters of the completion.
+        """
+        places = [0]
+        for end in ends[:-1]:
+            places.append(
+                bisect_right(
+                    range(len(token_ids) + 1),
+                    end,
+                    lo=places[-1],
+                    key=lambda size: len(self._decode(token_ids[:size])),
+                )
+                - 1
+            )
+        return [end - start for start, end in pairwise([*places, len(token_ids)])]
 
     @classmethod
     def assemble_rm_scores(cls, data: Any, scores: Sequence[float]) -> Any:
@@ -125,15 +164,20 @@ class PrmRewardManager:
         return matrix
 
 
-async def _score(rewarder: Rewarder, rollout: Trajectory) -> dict[str, object]:
+async def _ask(rewarder: Rewarder, rollout: Trajectory) -> Scored:
     (scored,) = await rewarder([rollout])
+    scored.require_number()
+    return scored
+
+
+def _info(scored: Scored) -> dict[str, object]:
     number, reward = scored.require_number(), scored.reward
-    values = reward.scores.values if isinstance(reward.scores, StepScores) else ()
+    values = list(reward.scores.values) if isinstance(reward.scores, StepScores) else None
     # verl makes arrays of these, so every row has to have the same keys and plain values.
     return {
         "score": number,
         "acc": float(reward.outcome) if isinstance(reward.outcome, float | int) else number,
         "num_steps": len(reward.spans),
-        "step_scores": json.dumps(list(values)),
+        "step_scores": json.dumps(values),
         "step_spans": json.dumps(reward.spans),
     }
