@@ -51,7 +51,12 @@ class Evaluator:
         self._seed = seed
 
     async def __call__(self) -> Evaluation:
-        """Solve all problems."""
+        """Solve all problems.
+
+        Raises:
+            GradingError: if no answer can be graded.
+            EngineError: if an engine failed.
+        """
         greedy = await evaluate_greedy(self._generator, self._grader, self._problems)
         metrics = {f"held_out_{name}": value for name, value in summarize(greedy).items()}
         if self._search is not None:
@@ -77,4 +82,6 @@ def describe(metrics: dict[str, float]) -> str:
     if "held_out_search_accuracy" in metrics:
         parts.append(f"with search {metrics['held_out_search_accuracy']:.1%}")
     parts.append(f"{metrics['held_out_steps_per_response']:.1f} steps")
+    if "held_out_ungradable" in metrics:
+        parts.append(f"{metrics['held_out_ungradable']:.1%} not gradable")
     return ", ".join(parts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from prm_search.budget import UNLIMITED
 from prm_search.concurrency import gather_all
+from prm_search.errors import GradingError
 from prm_search.evaluation.oracles import first_error_oracle
 from prm_search.protocols import Generator, Grader, Scorer, SearchAlgorithm, Until
 from prm_search.types import Problem, StopReason, Trajectory
@@ -18,8 +19,8 @@ class Graded:
     """What became of one problem."""
 
     problem_id: str
-    is_right: bool
-    """Whether the final answer is the reference answer."""
+    is_right: bool | None
+    """Whether the final answer is the reference answer; None if that cannot be told."""
     is_sound: bool | None
     """Whether all steps are right; None if nobody can tell."""
     num_steps: int
@@ -37,7 +38,6 @@ async def evaluate_greedy(
         problems: with reference answers.
 
     Raises:
-        GradingError: if an answer cannot be graded.
         EngineError: if an engine failed.
     """
 
@@ -88,19 +88,19 @@ async def evaluate_search(
 
 
 async def grade(grader: Grader, trajectory: Trajectory) -> Graded:
-    """Grade a solution against the reference answer, and its steps if an oracle knows them.
-
-    Raises:
-        GradingError: if that cannot be done.
-    """
+    """Grade a solution against the reference answer, and its steps if an oracle knows them."""
     problem = trajectory.problem
     answer = grader.extract(trajectory.text)
-    is_right = (
-        problem.answer is not None
-        and answer is not None
-        and trajectory.stop_reason is StopReason.END
-        and await grader.equivalent(answer, problem.answer)
-    )
+    is_right: bool | None
+    try:
+        is_right = (
+            problem.answer is not None
+            and answer is not None
+            and trajectory.stop_reason is StopReason.END
+            and await grader.equivalent(answer, problem.answer)
+        )
+    except GradingError:  # of one answer: no reason to end a training
+        is_right = None
     oracle = first_error_oracle(problem.metadata.get("oracle"))
     steps = [step.content for step in trajectory.steps if step.content]
     return Graded(
@@ -116,20 +116,30 @@ def summarize(graded: Sequence[Graded]) -> dict[str, float]:
     """Metrics of solutions, at least one.
 
     Returns:
-        accuracy: share of problems whose answer is right.
+        accuracy: share of problems whose answer is right, among those that could be graded.
+        ungradable: share of those that could not, if there are any.
         steps_per_response, tokens_per_response: means.
-        verified: share of problems whose answer and steps are all right; where an oracle knows.
+        verified: share of problems whose answer and steps are all right, among those that could
+            be graded; where an oracle knows.
         verified_share: share of the right answers whose steps are all right; likewise.
+
+    Raises:
+        GradingError: if no answer could be graded.
     """
-    right = [one for one in graded if one.is_right]
+    known = [one for one in graded if one.is_right is not None]
+    if not known:
+        raise GradingError(f"none of the {len(graded)} answers could be graded")
+    right = [one for one in known if one.is_right]
     metrics = {
-        "accuracy": len(right) / len(graded),
+        "accuracy": len(right) / len(known),
         "steps_per_response": math.fsum(one.num_steps for one in graded) / len(graded),
         "tokens_per_response": math.fsum(one.num_tokens for one in graded) / len(graded),
     }
     if all(one.is_sound is not None for one in graded):
         num_sound = sum(bool(one.is_sound) for one in right)
-        metrics["verified"] = num_sound / len(graded)
+        metrics["verified"] = num_sound / len(known)
         if right:
             metrics["verified_share"] = num_sound / len(right)
+    if len(known) < len(graded):
+        metrics["ungradable"] = (len(graded) - len(known)) / len(graded)
     return metrics

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
+import pytest
+
+from prm_search.errors import GradingError
 from prm_search.fakes import FakeGenerator, FakeGrader, FakeScorer
 from prm_search.rl.evaluation import evaluate_greedy, evaluate_search, grade, summarize
 from prm_search.sandbox.problems import Split, draw_split_world
@@ -22,6 +26,22 @@ async def test_greedy_solutions_are_graded() -> None:
     assert summarize(wrong)["accuracy"] == 0.0
     assert summarize(right)["steps_per_response"] == 4.0
     assert "verified" not in summarize(right)  # nobody knows
+
+
+async def test_an_answer_that_cannot_be_graded_is_neither_right_nor_wrong() -> None:
+    grader = FakeGrader(ungradable=frozenset({"7"}))
+    generator = FakeGenerator(error_rate=0.3)
+    graded = await evaluate_greedy(generator, grader, PROBLEMS)
+    outcomes = [one.is_right for one in graded]
+    num_unknown = outcomes.count(None)
+    assert 0 < num_unknown < len(PROBLEMS)
+    metrics = summarize(graded)
+    assert metrics["ungradable"] == num_unknown / len(PROBLEMS)
+    assert metrics["accuracy"] == outcomes.count(True) / (len(PROBLEMS) - num_unknown)
+    assert metrics["steps_per_response"] == 4.0
+    nobody = [replace(one, is_right=None) for one in graded]
+    with pytest.raises(GradingError, match="none of the 20 answers"):
+        summarize(nobody)
 
 
 async def test_a_search_solves_more() -> None:
