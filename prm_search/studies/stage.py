@@ -45,8 +45,8 @@ class Stage:
     """What is there exactly if the stage is done."""
     work: Sequence[str] | Callable[[], object]
     """The arguments of a prm-search that does it in a process of its own, or a function."""
-    is_parallel: bool = False
-    """Whether it may run beside the stages of its kind that stand next to it."""
+    group: str | None = None
+    """It may run beside the stages of the same group that stand next to it; None runs alone."""
 
 
 class Process(Protocol):
@@ -153,10 +153,9 @@ class Stages:
             StageError: if one failed; those beside it are finished.
         """
         left = [stage for stage in stages if not stage.output.exists()]
-        for _, group in groupby(left, key=lambda stage: (stage.kind, stage.is_parallel)):
+        for _, group in groupby(left, key=lambda stage: stage.group or stage.name):
             members = list(group)
-            size = min(self._num_parallel, len(members)) if members[0].is_parallel else 1
-            if self._run_group(members, size) == INTERRUPTED:
+            if self._run_group(members, min(self._num_parallel, len(members))) == INTERRUPTED:
                 return INTERRUPTED
         return OK
 
@@ -171,7 +170,7 @@ class Stages:
         return sum(sum(known[kind]) / len(known[kind]) for kind in left)
 
     def _run_group(self, stages: Sequence[Stage], size: int) -> int:
-        """Do stages of one kind, so many at a time."""
+        """Do stages of one group, so many at a time."""
         waiting, running = list(stages), list[_Running]()
         failures: list[str] = []
         is_interrupted = False

@@ -160,7 +160,7 @@ def test_parallel_stages_run_two_at_a_time_with_a_share_of_the_cores(tmp_path: P
             name=str(number),
             output=tmp_path / str(number),
             work=[str(tmp_path / str(number))],
-            is_parallel=number > 0,
+            group="beside" if number else None,
         )
         for number in range(4)
     ]

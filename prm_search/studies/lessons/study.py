@@ -183,7 +183,7 @@ class Lessons:
                     f"run_dir={_quoted(training)}",
                     f"model_dir={_quoted(training / source.name)}",
                 ],
-                is_parallel=True,
+                group="train",
             )
 
     def _evaluation_stages(self, seed: int, folder: Path) -> Iterator[Stage]:
@@ -202,7 +202,7 @@ class Lessons:
                     f"seed={seed}",
                     f"run_dir={_quoted(evaluation)}",
                 ],
-                is_parallel=True,
+                group="evaluate",
             )
 
 

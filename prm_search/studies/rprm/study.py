@@ -116,6 +116,7 @@ class RPrmStudy:
         return [
             *(self._shared_stages(run_dir) if seed == self.seeds[0] else ()),
             self._sample_stage(seed, folder),
+            _hand_over_stage(seed, run_dir),
             self._head_stage(seed, run_dir),
             *self._rprm_stages(seed, run_dir),
             *self._evaluation_stages(seed, folder),
@@ -189,16 +190,11 @@ class RPrmStudy:
                 f"run_dir={_quoted(training)}",
                 f"model_dir={_quoted(training / HEAD)}",
             ],
+            group="train",
         )
 
     def _rprm_stages(self, seed: int, run_dir: Path) -> Iterator[Stage]:
-        training = run_dir / f"seed-{seed}" / "trainings" / "rprm"
-        yield Stage(
-            kind="hand over",
-            name=f"seed {seed} take the analyses by the teacher",
-            output=training / "analyses",
-            work=partial(_hand_over, run_dir / "teacher" / "analyses", training / "analyses"),
-        )
+        training = _rprm_training(run_dir / f"seed-{seed}")
         outputs = {"sft": "model", "pairs": RESULTS, "dpo": "model"}
         for name, output in outputs.items():
             yield Stage(
@@ -206,6 +202,7 @@ class RPrmStudy:
                 name=f"seed {seed} R-PRM {name}",
                 output=training / name / output,
                 work=self._train_rprm(name, seed, run_dir, training),
+                group="train" if name == "sft" else None,
             )
 
     def _evaluation_stages(self, seed: int, folder: Path) -> Iterator[Stage]:
@@ -233,7 +230,7 @@ class RPrmStudy:
                     f"seed={seed}",
                     f"run_dir={_quoted(evaluation)}",
                 ],
-                is_parallel=True,
+                group="evaluate",
             )
 
     def _search_stages(self, seed: int, folder: Path) -> Iterator[Stage]:
@@ -253,6 +250,7 @@ class RPrmStudy:
                     *self._test_problems(seed),
                     f"run_dir={_quoted(folder / 'searches' / prm)}",
                 ],
+                group="guide",
             )
 
     def _train_rprm(self, stage: str, seed: int, run_dir: Path, training: Path) -> list[str]:
@@ -287,6 +285,16 @@ class RPrmStudy:
         )
 
 
+def _hand_over_stage(seed: int, run_dir: Path) -> Stage:
+    target = _rprm_training(run_dir / f"seed-{seed}") / "analyses"
+    return Stage(
+        kind="hand over",
+        name=f"seed {seed} take the analyses by the teacher",
+        output=target,
+        work=partial(_hand_over, run_dir / "teacher" / "analyses", target),
+    )
+
+
 def _hand_over(source: Path, target: Path) -> None:
     draft = target.with_name(f".draft_{target.name}")
     shutil.rmtree(draft, ignore_errors=True)
@@ -298,15 +306,18 @@ def _labels(run_dir: Path) -> Path:
     return run_dir / "labels" / "dataset" / "train.jsonl"
 
 
+def _rprm_training(folder: Path) -> Path:
+    return folder / "trainings" / "rprm"
+
+
 def _model(folder: Path, prm: str) -> Path:
-    trainings = folder / "trainings"
     if prm == HEAD:
-        return trainings / HEAD / HEAD
-    return trainings / "rprm" / {SFT: "sft", DPO: "dpo"}[prm] / "model"
+        return folder / "trainings" / HEAD / HEAD
+    return _rprm_training(folder) / {SFT: "sft", DPO: "dpo"}[prm] / "model"
 
 
 def _learned(labels: Path, folders: Sequence[Path]) -> Mapping[str, Sequence[int]]:
-    trainings = [folder / "trainings" / "rprm" for folder in folders]
+    trainings = [_rprm_training(folder) for folder in folders]
     return {
         "labeled responses": [_num_lines(labels) for _ in folders],
         "analyses (SFT)": [_num_lines(item / "sft" / "train.jsonl") for item in trainings],
