@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModel, AutoModelForCausalLM, DynamicCache, PreTrainedModel
 
 from actors.prm_head import load_head
 from actors.transformers_model import LOADING, load_model
@@ -55,28 +55,101 @@ class RewardModel:
             head = load_head(model)
         return cls(backbone, head.to(backbone.device))
 
+    @property
+    def keeps_states(self) -> bool:
+        """Whether keys and values of a prefix say all that later tokens see of it."""
+        config = self.backbone.config.get_text_config()
+        kinds = getattr(config, "layer_types", None) or ["full_attention"]
+        window = getattr(config, "sliding_window", None)
+        is_windowed = bool(window) and getattr(config, "use_sliding_window", True)
+        return set(kinds) == {"full_attention"} and not is_windowed
+
     @torch.inference_mode()
     def __call__(
-        self, solutions: list[tuple[int, ...]], positions: list[list[int]]
-    ) -> list[Tensor]:
+        self,
+        solutions: Sequence[Sequence[int]],
+        positions: Sequence[Sequence[int]],
+        *,
+        prefixes: Sequence[Tensor | None] | None = None,
+    ) -> tuple[list[Tensor], list[Tensor] | None]:
         """Rows of logits.
 
         Args:
-            solutions: [num_solutions] token ids.
-            positions: [num_solutions, num_steps] where a row is wanted.
+            solutions: [num_solutions] token ids, those of prefixes left out.
+            positions: [num_solutions, num_steps] among these, where a row is wanted.
+            prefixes: [num_solutions] keys and values of what comes before; None for nothing.
+                [num_layers, 2, num_heads, num_tokens, head_size] each. Without the argument,
+                no keys and values are kept.
 
         Returns:
-            On the CPU. [num_solutions] of [num_steps, num_outputs]
+            The rows, on the CPU, [num_solutions] of [num_steps, num_outputs]; and the keys and
+            values of the solutions' own tokens, on the device, as views.
         """
         device = self.backbone.device
         longest = max(map(len, solutions))
         # Attention looks back only, so what is padded on the right changes nothing before it.
-        ids = [list(solution) + [0] * (longest - len(solution)) for solution in solutions]
-        hidden = self.backbone(torch.tensor(ids, device=device), use_cache=False).last_hidden_state
+        ids = torch.tensor(
+            [[*solution, *[0] * (longest - len(solution))] for solution in solutions], device=device
+        )
+        if prefixes is None:
+            hidden = self.backbone(ids, use_cache=False).last_hidden_state
+            states = None
+        else:
+            hidden, states = self._continue(ids, prefixes)
+            states = [
+                own[:, :, :, : len(solution)]
+                for own, solution in zip(states.unbind(2), solutions, strict=True)
+            ]
         rows = [index for index, wanted in enumerate(positions) for _ in wanted]
         columns = [position for wanted in positions for position in wanted]
         logits = self._head(hidden[rows, columns].float())
-        return list(logits.cpu().split([len(wanted) for wanted in positions]))
+        return list(logits.cpu().split([len(wanted) for wanted in positions])), states
+
+    def _continue(self, ids: Tensor, prefixes: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+        """Hidden states of what comes after prefixes, and its keys and values.
+
+        Args:
+            ids: [num_solutions, num_tokens]
+            prefixes: [num_solutions]
+
+        Returns:
+            [num_solutions, num_tokens, hidden_size], and
+            [num_layers, 2, num_solutions, num_heads, num_tokens, head_size].
+        """
+        sizes = [0 if prefix is None else prefix.shape[3] for prefix in prefixes]
+        longest, num_new = max(sizes), ids.shape[1]
+        cache = DynamicCache()
+        options: dict[str, Tensor] = {}
+        if longest:
+            for layer, (keys, values) in enumerate(_padded(prefixes, longest)):
+                cache.update(keys, values, layer)
+            starts = torch.tensor(sizes, device=ids.device)
+            options["position_ids"] = starts[:, None] + torch.arange(num_new, device=ids.device)
+            places = torch.arange(longest + num_new, device=ids.device)
+            options["attention_mask"] = (places >= longest - starts[:, None]).long()
+        output = self.backbone(ids, past_key_values=cache, use_cache=True, **options)
+        states = torch.stack(
+            [
+                torch.stack([layer.keys[:, :, longest:], layer.values[:, :, longest:]])
+                for layer in output.past_key_values.layers
+            ]
+        )
+        return output.last_hidden_state, states
+
+
+def _padded(prefixes: Sequence[Tensor | None], longest: int) -> Tensor:
+    """Prefixes of one length, with zeros on the left.
+
+    Returns:
+        [num_layers, 2, num_solutions, num_heads, longest, head_size]
+    """
+    known = next(prefix for prefix in prefixes if prefix is not None)
+    num_layers, two, num_heads, _, head_size = known.shape
+    padded = known.new_zeros(num_layers, two, len(prefixes), num_heads, longest, head_size)
+    for index, prefix in enumerate(prefixes):
+        if prefix is not None:
+            padded[:, :, index, :, longest - prefix.shape[3] :] = prefix
+    return padded
 
 
 def _verdict_head(model: PreTrainedModel, verdicts: Sequence[int]) -> nn.Sequential:

@@ -1,28 +1,29 @@
-"""A PRM run by transformers. It computes every solution from its beginning."""
+"""A PRM run by transformers, which computes no prefix twice as long as there is memory for it."""
 
 from __future__ import annotations
 
 import asyncio
-import time
+import logging
 from collections.abc import Iterator, Sequence
-from itertools import chain
 
 from actors.batch_thread import BatchThread, Job
+from actors.prefix_reader import PrefixReader, Reading, Rows
 from actors.prompting import load_tokenizer
 from actors.reward_model import RewardModel
+from actors.step_scoring import StepScoring
 from actors.transformers_model import context_length
 from actors.transformers_options import TransformersOptions
-from prm_search.concurrency import gather_all
-from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
 from prm_search.model_folder import check_folder
 from prm_search.prms.family import VerdictFamily
 from prm_search.prms.outputs import probabilities
 from prm_search.prms.prm import Prm
 from prm_search.prms.rendering import RenderedSolution, renderer_of
-from prm_search.types import Failure, Scoring, StepScores, Trajectory, Usage
+from prm_search.tokens import Tokenizer
+from prm_search.types import Scoring, Trajectory, Usage
 
-Rows = list[list[float]]
-"""Logits of the head at each step. [num_steps, num_outputs]"""
+_GIB = 1024**3
+
+_log = logging.getLogger(__name__)
 
 
 class TransformersScorer:
@@ -38,23 +39,15 @@ class TransformersScorer:
         Raises:
             EngineError: if it cannot be loaded.
         """
-        prm = self._prm
-        check_folder(prm.model)
-        tokenizer = load_tokenizer(prm.model)
-        family = prm.family
-        self._model = await asyncio.to_thread(
-            RewardModel.load,
-            prm.model,
-            dtype=prm.dtype,
-            options=self._options,
-            verdicts=family.verdicts(tokenizer) if isinstance(family, VerdictFamily) else None,
-        )
-        self._max_model_len = context_length(self._model.backbone, prm.max_model_len)
-        self._renderer = renderer_of(family, tokenizer, system_prompt=prm.system_prompt)
-        self._thread: BatchThread[RenderedSolution, Rows] = BatchThread(self._run, self._options)
+        check_folder(self._prm.model)
+        tokenizer = load_tokenizer(self._prm.model)
+        model = await asyncio.to_thread(self._load, tokenizer)
+        self._serve(model, tokenizer)
 
     async def reset_cache(self) -> None:
-        """Nothing: every score is computed anew."""
+        """Forget all scores and prefixes."""
+        self._scoring.clear()
+        self._reader.clear()
 
     async def close(self) -> None:
         """End the thread that computes."""
@@ -67,47 +60,53 @@ class TransformersScorer:
             EngineError: if the engine failed. A trajectory that cannot be scored gives a
                 Failure in its place instead.
         """
-        started = time.perf_counter()
-        scored = await gather_all(map(self._score, trajectories))
-        num_tokens = sum(num_tokens for _, num_tokens in scored)
-        return Scoring(
-            scores=tuple(scores for scores, _ in scored),
-            usage=Usage(
-                prompt_tokens=num_tokens,
-                scored_tokens=num_tokens,
-                num_calls=len(trajectories),
-                seconds=time.perf_counter() - started,
-            ),
+        return await self._scoring(trajectories)
+
+    def _load(self, tokenizer: Tokenizer) -> RewardModel:
+        family = self._prm.family
+        return RewardModel.load(
+            self._prm.model,
+            dtype=self._prm.dtype,
+            options=self._options,
+            verdicts=family.verdicts(tokenizer) if isinstance(family, VerdictFamily) else None,
         )
 
-    async def _score(self, trajectory: Trajectory) -> tuple[StepScores | Failure, int]:
-        num_tokens = 0
-        try:
-            solutions = [item for item in self._render(trajectory) if item.positions]
-            computed = await gather_all(
-                self._thread.submit(solution, num_tokens=len(solution.token_ids))
-                for solution in solutions
-            )
-            num_tokens = sum(len(solution.token_ids) for solution in solutions)
-            rows = map(probabilities, chain.from_iterable(computed))
-            return StepScores(values=tuple(map(self._prm.family.score, rows))), num_tokens
-        except (ContextLengthError, EmptyStepError, ScoringError) as error:
-            return Failure.of(error), num_tokens
-
-    def _render(self, trajectory: Trajectory) -> tuple[RenderedSolution, ...]:
-        solutions = self._renderer(
-            trajectory.problem.prompt, [step.text for step in trajectory.steps]
+    def _serve(self, model: RewardModel, tokenizer: Tokenizer) -> None:
+        prm, options = self._prm, self._options
+        keeps = options.reuse_prefixes and model.keeps_states
+        if keeps is not options.reuse_prefixes:
+            _log.warning("%s attends within a window: prefixes are computed anew", prm.model)
+        self._reader = PrefixReader(
+            model, max_bytes=int(options.prefix_cache_gib * _GIB) if keeps else 0
         )
-        longest = max((len(solution.token_ids) for solution in solutions), default=0)
-        if longest > self._max_model_len:
-            raise ContextLengthError(longest, self._max_model_len, "solution to be scored")
-        return solutions
+        self._scoring = StepScoring(
+            renderer_of(prm.family, tokenizer, system_prompt=prm.system_prompt),
+            self._compute,
+            max_model_len=context_length(model.backbone, prm.max_model_len),
+            reuse_prefixes=options.reuse_prefixes,
+        )
+        self._thread: BatchThread[Reading, Rows] = BatchThread(self._run, options)
 
-    def _run(self, jobs: Sequence[Job[RenderedSolution, Rows]]) -> Iterator[None]:
+    async def _compute(
+        self, solution: RenderedSolution, keys: Sequence[bytes]
+    ) -> tuple[dict[bytes, float], Usage]:
+        position_of = dict(zip(solution.keys, solution.positions, strict=True))
+        reading = Reading(solution=solution, positions=tuple(position_of[key] for key in keys))
+        rows = await self._thread.submit(reading, num_tokens=reading.positions[-1] + 1)
+        family = self._prm.family
+        scores = {
+            key: family.score(probabilities(row))
+            for key, row in zip(keys, rows.logits, strict=True)
+        }
+        return scores, Usage(
+            prompt_tokens=rows.num_computed + rows.num_cached,
+            cached_tokens=rows.num_cached,
+            scored_tokens=rows.num_computed,
+            num_calls=1,
+        )
+
+    def _run(self, jobs: Sequence[Job[Reading, Rows]]) -> Iterator[None]:
         """Compute a batch in one forward."""
-        rows = self._model(
-            [job.request.token_ids for job in jobs], [list(job.request.positions) for job in jobs]
-        )
-        for job, row in zip(jobs, rows, strict=True):
-            job.finish(row.tolist())
+        for job, rows in zip(jobs, self._reader([job.request for job in jobs]), strict=True):
+            job.finish(rows)
         yield

@@ -8,23 +8,21 @@ has no score.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import chain
 
 from actors.prm_head import require_served_head
 from actors.prompting import load_tokenizer
-from actors.score_cache import ScoreCache
+from actors.step_scoring import StepScoring
 from actors.vllm_engine import PooledRows, VllmEngine
 from actors.vllm_options import VllmOptions
 from prm_search.concurrency import gather_all
-from prm_search.errors import ContextLengthError, EmptyStepError, ScoringError
+from prm_search.errors import ScoringError
 from prm_search.prms.family import VerdictFamily
 from prm_search.prms.outputs import probabilities
 from prm_search.prms.prm import Prm
 from prm_search.prms.rendering import RenderedSolution, renderer_of
-from prm_search.types import Failure, Scoring, StepScores, Trajectory, Usage
+from prm_search.tokens import Tokenizer
+from prm_search.types import Scoring, Trajectory, Usage
 
 
 class VllmScorer:
@@ -38,7 +36,6 @@ class VllmScorer:
     def __init__(self, *, prm: Prm, options: VllmOptions | None = None) -> None:
         self._prm = prm
         self._options = options or VllmOptions()
-        self._scores = ScoreCache()
         self._verdicts: tuple[int, int] | None = None
         self.num_recomputed = 0
 
@@ -52,17 +49,14 @@ class VllmScorer:
         family = self._prm.family
         if not isinstance(family, VerdictFamily):
             require_served_head(self._prm.model)
-        self._engine = await VllmEngine.start(
+        engine = await VllmEngine.start(
             self._prm.model,
             is_pooling=not isinstance(family, VerdictFamily),
             dtype=self._prm.dtype,
             max_model_len=self._prm.max_model_len,
             options=self._options,
         )
-        tokenizer = load_tokenizer(self._prm.model)
-        if isinstance(family, VerdictFamily):
-            self._verdicts = family.verdicts(tokenizer)
-        self._renderer = renderer_of(family, tokenizer, system_prompt=self._prm.system_prompt)
+        self._serve(engine, load_tokenizer(self._prm.model))
 
     async def close(self) -> None:
         """End the engine."""
@@ -75,48 +69,7 @@ class VllmScorer:
             EngineError: if the engine failed. A trajectory that cannot be scored gives a
                 Failure in its place instead.
         """
-        scored = await gather_all(map(self._score, trajectories))
-        return Scoring(
-            scores=tuple(scores for scores, _ in scored),
-            usage=sum((usage for _, usage in scored), start=Usage()),
-        )
-
-    async def _score(self, trajectory: Trajectory) -> tuple[StepScores | Failure, Usage]:
-        started = time.perf_counter()
-        usage = Usage()
-        num_tokens = 0
-
-        async def values_of(solution: RenderedSolution) -> list[float]:
-            async def compute(keys: Sequence[bytes]) -> dict[bytes, float]:
-                nonlocal usage
-                scores, spent = await self._compute(solution, keys)
-                usage += spent
-                return scores
-
-            if self._options.reuse_prefixes:
-                return await self._scores.get(solution.keys, compute)
-            return list((await compute(solution.keys)).values())
-
-        try:
-            solutions = self._render(trajectory)
-            num_tokens = sum(
-                solution.positions[-1] + 1 for solution in solutions if solution.positions
-            )
-            if len(solutions) == 1:  # as almost always; a task of its own would cost time
-                scores = StepScores(values=tuple(await values_of(solutions[0])))
-            else:
-                values = await gather_all(map(values_of, solutions))
-                scores = StepScores(values=tuple(chain.from_iterable(values)))
-        except (ContextLengthError, EmptyStepError, ScoringError) as error:
-            scores = Failure.of(error)
-        # What another request computed, now or earlier, is as cached as what vLLM remembers.
-        cached = max(0, num_tokens - usage.scored_tokens)
-        return scores, replace(
-            usage,
-            prompt_tokens=usage.scored_tokens + cached,
-            cached_tokens=cached,
-            seconds=time.perf_counter() - started,
-        )
+        return await self._scoring(trajectories)
 
     async def reset_cache(self) -> None:
         """Forget all scores and prefixes.
@@ -124,23 +77,24 @@ class VllmScorer:
         Raises:
             EngineError: if requests are in progress.
         """
-        self._scores.clear()
+        self._scoring.clear()
         await self._engine.reset_cache()
 
-    def _render(self, trajectory: Trajectory) -> tuple[RenderedSolution, ...]:
-        solutions = self._renderer(
-            trajectory.problem.prompt, [step.text for step in trajectory.steps]
+    def _serve(self, engine: VllmEngine, tokenizer: Tokenizer) -> None:
+        self._engine = engine
+        family = self._prm.family
+        if isinstance(family, VerdictFamily):
+            self._verdicts = family.verdicts(tokenizer)
+        self._scoring = StepScoring(
+            renderer_of(family, tokenizer, system_prompt=self._prm.system_prompt),
+            self._compute,
+            max_model_len=engine.max_model_len,
+            reuse_prefixes=self._options.reuse_prefixes,
         )
-        longest = max((len(solution.token_ids) for solution in solutions), default=0)
-        if longest > self._engine.max_model_len:
-            raise ContextLengthError(longest, self._engine.max_model_len, "solution to be scored")
-        return solutions
 
     async def _compute(
         self, solution: RenderedSolution, keys: Sequence[bytes]
     ) -> tuple[dict[bytes, float], Usage]:
-        if not keys:
-            return {}, Usage()
         position_of = dict(zip(solution.keys, solution.positions, strict=True))
         positions = {key: position_of[key] for key in keys}
         if self._verdicts is not None:

@@ -24,6 +24,8 @@ class RenderedSolution:
     """[num_steps] where each step is scored, in rising order."""
     keys: tuple[bytes, ...]
     """[num_steps] a hash of all tokens up to and including that position."""
+    num_question_tokens: int
+    """Of the beginning that all solutions of a problem share; may be 0."""
 
 
 def render(
@@ -45,7 +47,10 @@ def render(
         digest.update(array("q", token_ids[start:end]).tobytes())
         keys.append(digest.copy().digest())
     return RenderedSolution(
-        token_ids=token_ids, positions=tuple(end - 1 for end in ends), keys=tuple(keys)
+        token_ids=token_ids,
+        positions=tuple(end - 1 for end in ends),
+        keys=tuple(keys),
+        num_question_tokens=len(parts[0]),
     )
 
 

@@ -413,8 +413,39 @@ async def test_scores_are_those_of_a_straight_forward(
         expected = reference_scores(tiny_prm, trajectory)
         assert scores.values == pytest.approx(expected, abs=1e-5)
     usage = scoring.usage
-    assert usage.scored_tokens == usage.prompt_tokens > 0
+    assert usage.scored_tokens + usage.cached_tokens == usage.prompt_tokens > 0
     assert usage.num_calls == 3
+
+
+async def test_a_search_that_grows_its_prefixes_computes_each_step_once(
+    scorer: TransformersScorer, tiny_prm: Path
+) -> None:
+    num_computed = 0
+    for length in (1, 2, 3):
+        trajectory = prefix_of(*TEXTS[:length])
+        scoring = await scorer.score([trajectory])
+        (scores,) = scoring.scores
+        assert isinstance(scores, StepScores)
+        assert scores.values == pytest.approx(reference_scores(tiny_prm, trajectory), abs=1e-5)
+        num_computed += scoring.usage.scored_tokens
+    assert num_computed == scoring.usage.prompt_tokens
+    again = await scorer.score([trajectory])
+    assert again.scores == scoring.scores
+    assert again.usage.scored_tokens == 0
+
+
+async def test_without_reuse_every_solution_is_computed_from_its_beginning(tiny_prm: Path) -> None:
+    options = TransformersOptions(device="cpu", reuse_prefixes=False)
+    scorer = TransformersScorer(prm=Prm(model=str(tiny_prm), dtype="float32"), options=options)
+    await scorer.start()
+    trajectory = prefix_of(*TEXTS)
+    for _ in range(2):
+        scoring = await scorer.score([trajectory])
+        (scores,) = scoring.scores
+        assert isinstance(scores, StepScores)
+        assert scores.values == pytest.approx(reference_scores(tiny_prm, trajectory), abs=1e-5)
+        assert scoring.usage.scored_tokens == scoring.usage.prompt_tokens > 0
+    await scorer.close()
 
 
 async def test_a_score_does_not_depend_on_what_is_scored_beside_it(
@@ -427,6 +458,7 @@ async def test_a_score_does_not_depend_on_what_is_scored_beside_it(
     ]
     together = (await scorer.score(trajectories)).scores
     for trajectory, scores in zip(trajectories, together, strict=True):
+        await scorer.reset_cache()
         (alone,) = (await scorer.score([trajectory])).scores
         assert isinstance(alone, StepScores)
         assert isinstance(scores, StepScores)

@@ -19,6 +19,7 @@ from prm_search.types import Failure, Problem, Scoring, Step, StepScores, Trajec
 torch = pytest.importorskip("torch")
 vllm_engine = pytest.importorskip("actors.vllm_engine")
 vllm_scorer = pytest.importorskip("actors.vllm_scorer")
+prompting = pytest.importorskip("actors.prompting")
 safetensors = pytest.importorskip("safetensors.torch")
 transformers = pytest.importorskip("transformers")
 
@@ -41,7 +42,7 @@ async def scorer(tiny_prm: Path):
 def plain_scorer(scorer):
     """On the same engine, but computing every prefix anew."""
     plain = vllm_scorer.VllmScorer(prm=scorer._prm, options=replace(OPTIONS, reuse_prefixes=False))
-    plain._engine, plain._renderer = scorer._engine, scorer._renderer
+    plain._serve(scorer._engine, prompting.load_tokenizer(scorer._prm.model))
     return plain
 
 
@@ -91,7 +92,7 @@ def write_trajectory(rng: random.Random, num_steps: int) -> Trajectory:
 
 
 def num_tokens(scorer, trajectory: Trajectory) -> int:
-    (solution,) = scorer._render(trajectory)
+    (solution,) = scorer._scoring.render(trajectory)
     return len(solution.token_ids)
 
 
@@ -141,7 +142,7 @@ async def test_a_search_computes_hardly_more_than_its_new_tokens(scorer, plain_s
     beams = [[Trajectory(problem=write_problem(rng))] for _ in range(8)]
     num_scored_steps = num_new_tokens = computed = recomputed = 0
     for beam in beams:
-        num_new_tokens += len(scorer._renderer.question(beam[0].problem.prompt))
+        num_new_tokens += len(scorer._scoring.renderer.question(beam[0].problem.prompt))
     for _ in range(5):
         children = [[rng.choice(beam).extend(write_step(rng)) for _ in range(16)] for beam in beams]
         scorings = await asyncio.gather(*map(scorer.score, children))
@@ -150,7 +151,8 @@ async def test_a_search_computes_hardly_more_than_its_new_tokens(scorer, plain_s
             steps = {(child.text, child.steps[-1].text): child.steps[-1] for child in group}
             num_scored_steps += len(steps)
             num_new_tokens += sum(
-                len(scorer._renderer.step(step.text, is_first=False)) for step in steps.values()
+                len(scorer._scoring.renderer.step(step.text, is_first=False))
+                for step in steps.values()
             )
             recomputed += sum(num_tokens(scorer, child) for child in group)
         beams = [rng.sample(group, 4) for group in children]
@@ -170,7 +172,7 @@ async def test_whole_solutions_of_one_problem_share_their_question(scorer):
     ]
     usage = (await scorer.score(solutions)).usage
 
-    num_question = len(scorer._renderer.question(problem.prompt))
+    num_question = len(scorer._scoring.renderer.question(problem.prompt))
     num_all = sum(num_tokens(scorer, solution) for solution in solutions)
     assert usage.scored_tokens <= num_all - 7 * (num_question - BLOCK_SIZE)
     assert usage.prompt_tokens == num_all
@@ -206,7 +208,7 @@ async def test_after_a_reset_everything_is_computed_again(scorer):
 async def test_a_forgotten_score_of_a_cached_prefix_is_computed_again(scorer, reference):
     trajectory = write_trajectory(random.Random(5), 4)
     await scorer.score([trajectory])
-    scorer._scores._known.clear()
+    scorer._scoring.clear()
     before = scorer.num_recomputed
 
     again = await scorer.score([trajectory])

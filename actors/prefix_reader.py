@@ -1,0 +1,139 @@
+"""Reads solutions with a PRM of transformers, each token once, however many solutions share it.
+
+prefix that was read before ─► keys and values ─┐
+├─► one forward ─► rows of logits
+steps that are new ─► token ids ────────────────┘              └─► keys and values, kept
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from actors.prefix_store import PrefixStore
+from actors.reward_model import RewardModel
+from prm_search.prms.rendering import RenderedSolution
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """Rows that are wanted of a solution."""
+
+    solution: RenderedSolution
+    positions: tuple[int, ...]
+    """[num_rows] in rising order, at least one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """What was read."""
+
+    logits: list[list[float]]
+    """[num_rows, num_outputs]"""
+    num_computed: int
+    """Tokens."""
+    num_cached: int
+    """Tokens before them whose keys and values were there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Plan:
+    """A reading, and what of it is there."""
+
+    reading: Reading
+    keys: list[bytes]
+    """Of the prefixes at whose ends pieces end, shortest first."""
+    ends: list[int]
+    """Tokens of these prefixes."""
+    pieces: list[Tensor]
+    """Those that are there, of the first keys."""
+
+    @property
+    def num_cached(self) -> int:
+        return self.ends[len(self.pieces) - 1] if self.pieces else 0
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """What has to be computed."""
+        return self.reading.solution.token_ids[self.num_cached : self.reading.positions[-1] + 1]
+
+
+class PrefixReader:
+    """Computes batches of readings; not from several threads at once."""
+
+    def __init__(self, model: RewardModel, *, max_bytes: int) -> None:
+        """Take a model.
+
+        Args:
+            model: whose attention looks back without limit, if anything is to be kept.
+            max_bytes: of keys and values that are kept; 0 computes everything anew.
+        """
+        self._model = model
+        self._store = PrefixStore(max_bytes) if max_bytes else None
+
+    def clear(self) -> None:
+        """Forget all prefixes."""
+        if self._store is not None:
+            self._store.clear()
+
+    @torch.inference_mode()
+    def __call__(self, readings: Sequence[Reading]) -> list[Rows]:
+        """Read a batch in one forward. [num_readings]"""
+        plans = [self._plan(reading) for reading in readings]
+        prefixes = [_joined(plan.pieces) for plan in plans]
+        logits, states = self._model(
+            [plan.token_ids for plan in plans],
+            [[position - plan.num_cached for position in plan.reading.positions] for plan in plans],
+            prefixes=prefixes if self._store is not None else None,
+        )
+        if self._store is not None:
+            assert states is not None
+            for plan, new in zip(plans, states, strict=True):
+                self._store.extend(plan.keys, _split(plan, new))
+        return [
+            Rows(
+                logits=rows.tolist(),
+                num_computed=len(plan.token_ids),
+                num_cached=plan.num_cached,
+            )
+            for plan, rows in zip(plans, logits, strict=True)
+        ]
+
+    def _plan(self, reading: Reading) -> _Plan:
+        solution = reading.solution
+        named = zip(solution.positions, solution.keys, strict=True)
+        places = [(position + 1, key) for position, key in named]
+        if size := solution.num_question_tokens:
+            places.insert(0, (size, _key(solution.token_ids[:size])))
+        places = [(end, key) for end, key in places if end <= reading.positions[-1] + 1]
+        ends, keys = [end for end, _ in places], [key for _, key in places]
+        pieces: list[Tensor] = []
+        if self._store is not None:
+            # A row that is wanted has to be computed, even if its keys and values are there.
+            num_before = sum(end <= reading.positions[0] for end in ends)
+            pieces = self._store.beginning(keys[:num_before])
+        return _Plan(reading=reading, keys=keys, ends=ends, pieces=pieces)
+
+
+def _key(token_ids: Sequence[int]) -> bytes:
+    return hashlib.blake2b(array("q", token_ids).tobytes(), digest_size=16).digest()
+
+
+def _joined(pieces: Sequence[Tensor]) -> Tensor | None:
+    """[num_layers, 2, num_heads, num_tokens, head_size]"""
+    return torch.cat(list(pieces), dim=3) if pieces else None
+
+
+def _split(plan: _Plan, states: Tensor) -> list[Tensor]:
+    """The pieces of what was computed, each a tensor of its own."""
+    ends = [plan.num_cached, *plan.ends[len(plan.pieces) :]]
+    return [
+        states[:, :, :, start - plan.num_cached : end - plan.num_cached].clone()
+        for start, end in pairwise(ends)
+    ]
