@@ -26,7 +26,6 @@ import random
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -92,18 +91,14 @@ class RandomScorer(TransformersScorer):
         return RewardModel(backbone, head)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Workload:
-    """The prefixes that a beam search scores, by depth."""
-
-    depths: list[list[Trajectory]]
-    """[depth][num_problems × num_beams]"""
-
-
 def draw_workload(
     tokenizer: Tokenizer, *, num_problems: int, num_beams: int, depth: int, seed: int = 0
-) -> Workload:
-    """Beams of which four at a time go on from the same prefix."""
+) -> list[list[Trajectory]]:
+    """The prefixes that a beam search scores; four beams at a time go on from the same one.
+
+    Returns:
+        [depth][num_problems × num_beams]
+    """
     rng = random.Random(seed)
 
     def text(num_tokens: int) -> str:
@@ -125,22 +120,22 @@ def draw_workload(
                 for index in range(num_beams)
             ]
         depths.append([trajectory for prefixes in beams for trajectory in prefixes])
-    return Workload(depths=depths)
+    return depths
 
 
 async def measure(
-    workload: Workload, config: Qwen2Config, device: torch.device
+    workload: Sequence[Sequence[Trajectory]], config: Qwen2Config, device: torch.device
 ) -> dict[str, object]:
     """Score the workload in both ways."""
     scorers = {way: RandomScorer(config, device, reuse_prefixes=way == "reuse") for way in _WAYS}
     for scorer in scorers.values():
         await scorer.start()
-        await scorer.score(workload.depths[-1][:1])  # the first forward takes longer
+        await scorer.score(workload[-1][:1])  # the first forward takes longer
         await scorer.reset_cache()
     seconds: dict[str, list[float]] = {way: [] for way in _WAYS}
     tokens: dict[str, int] = dict.fromkeys(_WAYS, 0)
     largest = 0.0
-    for number, trajectories in enumerate(workload.depths, start=1):
+    for number, trajectories in enumerate(workload, start=1):
         values: dict[str, Sequence[float]] = {}
         for way, scorer in scorers.items():
             started = time.perf_counter()
@@ -154,7 +149,7 @@ async def measure(
         print(f"depth {number}: {slow / fast:.2f} times faster", file=sys.stderr)
     for scorer in scorers.values():
         await scorer.close()
-    num_steps = sum(map(len, workload.depths))
+    num_steps = sum(map(len, workload))
     rates = {way: num_steps / sum(seconds[way]) for way in _WAYS}
     return {
         **{f"steps_per_second.{way}": round(rate, 2) for way, rate in rates.items()},

@@ -15,8 +15,8 @@ from prm_search.resolvers import sandbox_model  # noqa: E402
 async def test_both_ways_give_the_same_scores_and_reuse_computes_less() -> None:
     tokenizer = load_tokenizer(sandbox_model("prm"))
     workload = draw_workload(tokenizer, num_problems=1, num_beams=4, depth=3)
-    assert [len(depth) for depth in workload.depths] == [4, 4, 4]
-    assert [len(depth[0].steps) for depth in workload.depths] == [1, 2, 3]
+    assert [len(depth) for depth in workload] == [4, 4, 4]
+    assert [len(depth[0].steps) for depth in workload] == [1, 2, 3]
     result = await measure(workload, small_config(), torch.device("cpu"))
     assert result["largest_difference"] == pytest.approx(0.0, abs=1e-5)
     assert 2 * float(str(result["tokens.reuse"])) < float(str(result["tokens.recompute"]))
