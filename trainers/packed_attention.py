@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from prm_search.errors import ConfigurationError
+from trainers.cpu_attention import attend
 
 NAME = "packed"
 
@@ -50,6 +51,7 @@ def packed_attention(
     scaling: float,
     dropout: float = 0.0,
     sliding_window: int | None = None,
+    asked: Tensor | None = None,
     **others: object,
 ) -> tuple[Tensor, None]:
     """Attention of a pack, as Transformers calls it.
@@ -64,10 +66,11 @@ def packed_attention(
         scaling: of the products of queries and keys.
         dropout: of the attention weights, in [0, 1).
         sliding_window: how far a token sees; None means without limit.
+        asked: [num_asked] places of the tokens that count; None means all.
         others: whatever else the model hands on.
 
     Returns:
-        [1, num_tokens, num_heads, head_size]
+        [1, num_tokens, num_heads, head_size], of no meaning for tokens that do not count.
     """
     unsupported = [name for name in _UNSUPPORTED if others.get(name) is not None]
     if unsupported:
@@ -77,12 +80,19 @@ def packed_attention(
             f"an example has {max(lengths)} tokens, more than the model's sliding window of "
             f"{sliding_window}; lower data.max_tokens"
         )
-    if query.is_cuda and _is_half(query) and not dropout:
+    is_half = _working_type(query) in (torch.bfloat16, torch.float16)
+    if query.is_cuda and is_half and not dropout:
         return _fused(query, key, value, lengths, scaling), None
     num_groups = query.shape[1] // key.shape[1]
     if num_groups > 1:
         key = key.repeat_interleave(num_groups, dim=1)
         value = value.repeat_interleave(num_groups, dim=1)
+    if not (query.is_cuda or dropout) and max(lengths) <= _LONGEST_MATRIX:
+        dtype = _working_type(query)
+        query, key, value = (part[0].to(dtype).contiguous() for part in (query, key, value))
+        places = None if asked is None else asked.tolist()
+        attended = attend(query, key, value, lengths, scaling, places)
+        return attended.transpose(0, 1)[None], None
     parts = [
         _single(q, k, v, scaling, dropout)
         for q, k, v in zip(
@@ -97,21 +107,15 @@ def packed_attention(
 
 def _single(query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float) -> Tensor:
     """Causal attention of one example. [1, num_heads, length, head_size]"""
-    length = query.shape[2]
-    if query.is_cuda or length > _LONGEST_MATRIX:
-        return nn.functional.scaled_dot_product_attention(
-            query, key, value, dropout_p=dropout, is_causal=True, scale=scaling
-        )
-    future = query.new_full((length, length), float("-inf")).triu(1)
-    weights = (query @ key.transpose(2, 3) * scaling + future).softmax(-1)
-    if dropout:
-        weights = nn.functional.dropout(weights, dropout)
-    return weights @ value
+    return nn.functional.scaled_dot_product_attention(
+        query, key, value, dropout_p=dropout, is_causal=True, scale=scaling
+    )
 
 
-def _is_half(query: Tensor) -> bool:
-    halves = (torch.bfloat16, torch.float16)
-    return query.dtype in halves or torch.is_autocast_enabled("cuda")
+def _working_type(query: Tensor) -> torch.dtype:
+    """What products are computed in. Autocast does not know functions that are not torch's."""
+    device = query.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query.dtype
 
 
 def _fused(
@@ -120,9 +124,7 @@ def _fused(
     """FlashAttention over all examples at once. [1, num_tokens, num_heads, head_size]"""
     from torch.nn.attention.varlen import varlen_attn  # not there before torch 2.10
 
-    dtype = query.dtype
-    if torch.is_autocast_enabled("cuda"):  # which does not know this function
-        dtype = torch.get_autocast_dtype("cuda")
+    dtype = _working_type(query)
     query, key, value = (part[0].transpose(0, 1).to(dtype) for part in (query, key, value))
     ends = torch.tensor([0, *lengths]).cumsum(0).to(device=query.device, dtype=torch.int32)
     attended = varlen_attn(

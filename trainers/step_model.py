@@ -25,6 +25,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from prm_search.errors import ConfigurationError
 from prm_search.prms.family import PrmFamily, VerdictFamily
+from trainers.decoder_layers import convert_once, score_only_where_asked
 from trainers.packed_attention import use_packed_attention
 from trainers.packing import Pack
 from trainers.prm_settings import Lora
@@ -60,6 +61,8 @@ class StepModel(nn.Module):
         super().__init__()
         self.model = model
         self._verdicts = verdicts
+        self._scores_only_where_asked = score_only_where_asked(model)
+        convert_once(model)
 
     def forward(
         self, token_ids: Tensor, position_ids: Tensor, lengths: Sequence[int], positions: Tensor
@@ -75,12 +78,21 @@ class StepModel(nn.Module):
         Returns:
             float32. [num_scores, 2]
         """
-        inputs = {"input_ids": token_ids, "position_ids": position_ids, "lengths": lengths}
+        inputs: dict[str, Any] = {
+            "input_ids": token_ids,
+            "position_ids": position_ids,
+            "lengths": lengths,
+            "use_cache": False,
+        }
+        scored = positions
+        if self._scores_only_where_asked:
+            inputs["scored"] = positions
+            scored = torch.arange(len(positions), device=positions.device)
         if self._verdicts is not None:
-            output = self.model(**inputs, use_cache=False, logits_to_keep=positions)
+            output = self.model(**inputs, logits_to_keep=scored)
             return output.logits[0][:, list(self._verdicts)].float()
         backbone = cast("nn.Module", self.model.base_model)
-        hidden = backbone(**inputs, use_cache=False).last_hidden_state[0, positions]
+        hidden = backbone(**inputs).last_hidden_state[0, scored]
         head = head_of(self.model)
         # Engines compute the head in float32.
         with torch.autocast(hidden.device.type, enabled=False):

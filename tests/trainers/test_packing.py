@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma2Config,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
 
 from prm_search.errors import ConfigurationError
 from prm_search.prms.family import PrmFamily
 from prm_search.prms.tagged_head import TaggedHead
 from prm_search.prms.verdict_tokens import VerdictTokens
+from trainers.cpu_attention import attend
 from trainers.packed_attention import packed_attention, use_packed_attention
 from trainers.packing import Example, epoch_batches, make_pack, split_batch
 from trainers.step_model import StepModel, load_step_model
@@ -106,25 +118,98 @@ def test_gradient_checkpointing_changes_no_gradient(tiny_model: Path) -> None:
     torch.testing.assert_close(*gradients)
 
 
-def test_another_architecture_is_packed_as_well() -> None:
+@pytest.mark.parametrize(
+    "config_class",
+    [LlamaConfig, Qwen2Config, Qwen3Config, MistralConfig, Gemma2Config],
+    ids=lambda config_class: config_class.model_type,
+)
+def test_other_architectures_are_packed_as_well(config_class: type[PreTrainedConfig]) -> None:
     torch.manual_seed(0)
-    config = LlamaConfig(
+    options: dict[str, Any] = {
+        "vocab_size": 200,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "attn_logit_softcapping": None,
+    }
+    inner = AutoModelForCausalLM.from_config(config_class(**options))
+    plain = copy.deepcopy(inner)
+    use_packed_attention(inner)
+    model = StepModel(inner, (3, 4))
+    examples = draw_examples((12, 7, 31))
+    packed = model.score(make_pack(examples))
+    alone = torch.cat(
+        [
+            plain(torch.tensor([item.token_ids])).logits[0][list(item.positions)][:, [3, 4]]
+            for item in examples
+        ]
+    )
+    torch.testing.assert_close(packed, alone, atol=1e-5, rtol=1e-5)
+    packed.square().sum().backward()
+    alone.square().sum().backward()
+    for (name, actual), expected in zip(inner.named_parameters(), plain.parameters(), strict=True):
+        assert actual.grad is not None, name
+        torch.testing.assert_close(actual.grad, expected.grad, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("asked", [None, [0, 3, 6, 11], [5]])
+def test_the_derivative_of_attention_is_right(asked: list[int] | None) -> None:
+    torch.manual_seed(0)
+    parts = [torch.randn(2, 12, 3, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    assert torch.autograd.gradcheck(lambda q, k, v: attend(q, k, v, (5, 1, 6), 0.7, asked), parts)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None)
+def test_attention_that_is_asked_for_is_that_of_all(
+    lengths: list[int], share: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    query, key, value = (torch.randn(2, sum(lengths), 4, generator=generator) for _ in range(3))
+    is_asked = torch.rand(sum(lengths), generator=generator) < share
+    scored = is_asked.nonzero()[:, 0].tolist()
+    found = attend(query, key, value, lengths, 0.5, scored)
+    expected = attend(query, key, value, lengths, 0.5) * is_asked[None, :, None]
+    torch.testing.assert_close(found, expected)
+
+
+def test_autocast_loses_no_more_than_it_does_in_a_plain_model() -> None:
+    torch.manual_seed(0)
+    config = Qwen2Config(
         vocab_size=200,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=2,
     )
-    inner = LlamaForCausalLM(config)
+    plain = AutoModelForCausalLM.from_config(config)
+    inner = copy.deepcopy(plain)
     use_packed_attention(inner)
     model = StepModel(inner, (3, 4))
-    examples = draw_examples((12, 7))
-    with torch.no_grad():
-        packed = model.score(make_pack(examples))
-        inner.set_attn_implementation("sdpa")
-        alone = torch.cat([model.score(make_pack([example])) for example in examples])
-    torch.testing.assert_close(packed, alone, atol=1e-5, rtol=1e-5)
+    examples = draw_examples((40, 40, 40))
+    ids = torch.tensor([item.token_ids for item in examples])
+
+    def gradient(logits: torch.Tensor, of: torch.nn.Module) -> torch.Tensor:
+        of.zero_grad()
+        logits.float().square().sum().backward()
+        return torch.cat([part.grad.flatten() for part in of.parameters() if part.grad is not None])
+
+    def plain_logits() -> torch.Tensor:
+        return plain(ids).logits[:, list(examples[0].positions)][..., [3, 4]]
+
+    exact = gradient(plain_logits(), plain)
+    with torch.autocast("cpu", torch.bfloat16):
+        usual = gradient(plain_logits(), plain)
+        packed = gradient(model.score(make_pack(examples)), inner)
+    assert 0 < (packed - exact).norm() < 1.5 * (usual - exact).norm()
 
 
 def test_a_window_that_an_example_outgrows_is_refused() -> None:
