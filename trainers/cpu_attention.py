@@ -2,6 +2,9 @@
 
 For some hundred tokens a matrix product of the library is faster than its fused kernel. The
 derivative is written out, because what autograd would keep and convert costs as much again.
+
+The library prepares a kernel for each shape that it meets, which takes longer than the product. So
+shapes are rounded up: an example is computed together with tokens behind it that count nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ from itertools import accumulate
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-_ROUND = 256
-"""Masks are made for multiples of this, so that few are kept."""
+_TOKENS = 32
+"""Shapes of whole examples are multiples of this,"""
+_ASKED = 16
+"""and those of the tokens that are asked for, of this."""
 
 
 def attend(
@@ -54,7 +59,10 @@ class _Rows:
     """An example: where its queries and keys are, and how many keys come before each query."""
 
     queries: slice
+    """Rounded up, so that those of the next example may be among them."""
+    num_queries: int
     keys: slice
+    """Likewise."""
     before: slice | list[int]
 
 
@@ -63,22 +71,29 @@ class _Attention(torch.autograd.Function):
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, rows: list[_Rows], scaling: float
     ) -> Tensor:
+        query, key, value = (
+            nn.functional.pad(part, (0, 0, 0, _TOKENS)) for part in (query, key, value)
+        )
         attended = torch.empty_like(query)
         weights: list[Tensor] = []
         with torch.autocast("cpu", enabled=False):
             for row in rows:
                 q, k, v = query[:, row.queries], key[:, row.keys], value[:, row.keys]
                 future = _future(k.shape[1], k.dtype)[:, row.before]
-                weights.append(torch.baddbmm(future, q, k.mT, alpha=scaling).softmax(-1))
-                attended[:, row.queries] = weights[-1] @ v
+                weight = torch.baddbmm(future, q, k.mT, alpha=scaling).softmax(-1)
+                # With that, nothing of them comes back in the derivative either.
+                weight[:, row.num_queries :] = 0
+                weights.append(weight)
+                # What is written here behind the example is overwritten by the next one.
+                attended[:, row.queries] = weight @ v
         ctx.save_for_backward(query, key, value, *weights)
         ctx.rows, ctx.scaling = rows, scaling
-        return attended
+        return attended[:, :-_TOKENS]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
         query, key, value, *weights = ctx.saved_tensors
+        gradient = nn.functional.pad(gradients[0], (0, 0, 0, _TOKENS))
         to_query, to_key, to_value = (torch.zeros_like(part) for part in (query, key, value))
         for row, weight in zip(ctx.rows, weights, strict=True):
             g = gradient[:, row.queries]
@@ -87,15 +102,17 @@ class _Attention(torch.autograd.Function):
             to_logit = torch.ops.aten._softmax_backward_data(to_weight, weight, -1, weight.dtype)
             to_query[:, row.queries] = to_logit @ key[:, row.keys]
             to_key[:, row.keys] = to_logit.mT @ query[:, row.queries]
-        return to_query.mul_(ctx.scaling), to_key.mul_(ctx.scaling), to_value, None, None
+        to_query, to_key = to_query.mul_(ctx.scaling), to_key.mul_(ctx.scaling)
+        return *(part[:, :-_TOKENS] for part in (to_query, to_key, to_value)), None, None
 
 
 def _all_rows(lengths: Sequence[int]) -> list[_Rows]:
-    ends = list(accumulate(lengths))
-    return [
-        _Rows(queries=(part := slice(end - length, end)), keys=part, before=slice(None))
-        for end, length in zip(ends, lengths, strict=True)
-    ]
+    ends = accumulate(lengths)
+    rows: list[_Rows] = []
+    for end, length in zip(ends, lengths, strict=True):
+        part = slice(end - length, end - length + _rounded(length, _TOKENS))
+        rows.append(_Rows(queries=part, num_queries=length, keys=part, before=slice(None)))
+    return rows
 
 
 def _asked_rows(lengths: Sequence[int], asked: Sequence[int]) -> list[_Rows]:
@@ -103,23 +120,26 @@ def _asked_rows(lengths: Sequence[int], asked: Sequence[int]) -> list[_Rows]:
     start = first = 0
     for length in lengths:
         last = bisect_left(asked, start + length, first)
+        number = _rounded(last - first, _ASKED)
+        before = [place - start for place in asked[first:last]]
         rows.append(
             _Rows(
-                queries=slice(first, last),
-                keys=slice(start, start + length),
-                before=[place - start for place in asked[first:last]],
+                queries=slice(first, first + number),
+                num_queries=last - first,
+                keys=slice(start, start + _rounded(length, _TOKENS)),
+                before=before + [0] * (number - len(before)),
             )
         )
         start, first = start + length, last
     return rows
 
 
+def _rounded(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+@lru_cache(maxsize=64)
 def _future(length: int, dtype: torch.dtype) -> Tensor:
     """What is added to logits: minus infinity for later tokens. [1, length, length]"""
-    return _rounded_future(-(-length // _ROUND) * _ROUND, dtype)[:, :length, :length]
-
-
-@lru_cache
-def _rounded_future(length: int, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):
         return torch.full((1, length, length), float("-inf"), dtype=dtype).triu(1)

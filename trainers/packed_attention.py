@@ -89,8 +89,8 @@ def packed_attention(
         value = value.repeat_interleave(num_groups, dim=1)
     if not (query.is_cuda or dropout) and max(lengths) <= _LONGEST_MATRIX:
         dtype = _working_type(query)
-        query, key, value = (part[0].to(dtype).contiguous() for part in (query, key, value))
-        places = None if asked is None else asked.tolist()
+        query, key, value = (part[0].to(dtype) for part in (query, key, value))
+        places = None if asked is None else asked.unique().tolist()
         attended = attend(query, key, value, lengths, scaling, places)
         return attended.transpose(0, 1)[None], None
     parts = [

@@ -32,6 +32,8 @@ from trainers.prm_settings import Lora
 
 _HEADS = ("score", "classifier")
 """What Transformers calls the head of a token classifier."""
+_TOKENS, _POSITIONS = 128, 32
+"""On CPU a pack has multiples of so many."""
 
 
 class Qwen2ForProcessRewardModel(Qwen2ForTokenClassification):
@@ -78,6 +80,11 @@ class StepModel(nn.Module):
         Returns:
             float32. [num_scores, 2]
         """
+        num_scores = len(positions)
+        if token_ids.device.type == "cpu":
+            token_ids, position_ids, lengths, positions = _rounded(
+                token_ids, position_ids, lengths, positions
+            )
         inputs: dict[str, Any] = {
             "input_ids": token_ids,
             "position_ids": position_ids,
@@ -90,9 +97,9 @@ class StepModel(nn.Module):
             scored = torch.arange(len(positions), device=positions.device)
         if self._verdicts is not None:
             output = self.model(**inputs, logits_to_keep=scored)
-            return output.logits[0][:, list(self._verdicts)].float()
+            return output.logits[0, :num_scores, list(self._verdicts)].float()
         backbone = cast("nn.Module", self.model.base_model)
-        hidden = backbone(**inputs).last_hidden_state[0, scored]
+        hidden = backbone(**inputs).last_hidden_state[0, scored][:num_scores]
         head = head_of(self.model)
         # Engines compute the head in float32.
         with torch.autocast(hidden.device.type, enabled=False):
@@ -192,6 +199,22 @@ def merged(model: PreTrainedModel, lora: Lora) -> dict[str, Tensor]:
             value = value.float() + scale * (up @ down)
         weights[plain] = value.detach().cpu()
     return weights
+
+
+def _rounded(
+    token_ids: Tensor, position_ids: Tensor, lengths: Sequence[int], positions: Tensor
+) -> tuple[Tensor, Tensor, Sequence[int], Tensor]:
+    """A pack with one more example, which fills it up and is scored as often as it takes.
+
+    On CPU a kernel is prepared for each new shape, which takes longer than an update of a small
+    model; with this there are few shapes.
+    """
+    extra = _TOKENS - token_ids.shape[1] % _TOKENS
+    token_ids = nn.functional.pad(token_ids, (0, extra))
+    position_ids = torch.cat((position_ids, torch.arange(extra)[None]), dim=1)
+    last = token_ids.shape[1] - 1
+    positions = nn.functional.pad(positions, (0, -len(positions) % _POSITIONS), value=last)
+    return token_ids, position_ids, (*lengths, extra), positions
 
 
 def _whole(module: nn.Module) -> AbstractContextManager[object]:
