@@ -159,6 +159,8 @@ def test_quick_takes_the_small_sizes_and_what_is_given_stands() -> None:
     assert (full.num_seeds, quick.num_seeds) == (3, 1)
     assert full.num_problems > quick.num_problems
     assert made("quick=true", "study.num_problems=7").num_problems == 7
+    assert full.thresholds == [k / 8 for k in range(1, 8)]
+    assert quick.thresholds == []
     assert made("study.thresholds=[0.5]").thresholds == [0.5]
     assert any(item.startswith("model=") and item.endswith("base") for item in full.train)
 
