@@ -141,5 +141,5 @@ def _rounded(number: int, multiple: int) -> int:
 @lru_cache(maxsize=64)
 def _future(length: int, dtype: torch.dtype) -> Tensor:
     """What is added to logits: minus infinity for later tokens. [1, length, length]"""
-    with torch.inference_mode(False):
+    with torch.inference_mode(False):  # or a later training could not use it
         return torch.full((1, length, length), float("-inf"), dtype=dtype).triu(1)

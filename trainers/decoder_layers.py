@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import Any
 
 import torch
@@ -30,19 +31,20 @@ def score_only_where_asked(model: PreTrainedModel) -> bool:
     layers = getattr(model.base_model, "layers", None)
     if not isinstance(layers, nn.ModuleList) or type(layers[-1]).__name__ not in _LAYERS:
         return False
-    layer: Any = layers[-1]
-    whole = layer.forward
-
-    def forward(hidden_states: Tensor, *, scored: Tensor | None = None, **inputs: Any) -> Tensor:
-        if scored is None:
-            return whole(hidden_states, **inputs)
-        normed = layer.input_layernorm(hidden_states)
-        attended, _ = layer.self_attn(hidden_states=normed, asked=scored, **inputs)
-        hidden_states = hidden_states[:, scored] + attended[:, scored]
-        return hidden_states + layer.mlp(layer.post_attention_layernorm(hidden_states))
-
-    layer.forward = forward
+    layers[-1].forward = MethodType(_forward, layers[-1])
     return True
+
+
+def _forward(
+    layer: Any, hidden_states: Tensor, *, scored: Tensor | None = None, **inputs: Any
+) -> Tensor:
+    """As the layer's own. [1, num_tokens, hidden_size] -> [1, num_scored, hidden_size]"""
+    if scored is None:
+        return type(layer).forward(layer, hidden_states, **inputs)
+    normed = layer.input_layernorm(hidden_states)
+    attended, _ = layer.self_attn(hidden_states=normed, asked=scored, **inputs)
+    hidden_states = hidden_states[:, scored] + attended[:, scored]
+    return hidden_states + layer.mlp(layer.post_attention_layernorm(hidden_states))
 
 
 def convert_once(model: PreTrainedModel) -> None:

@@ -82,7 +82,7 @@ class StepModel(nn.Module):
         """
         num_scores = len(positions)
         if token_ids.device.type == "cpu":
-            token_ids, position_ids, lengths, positions = _rounded(
+            token_ids, position_ids, lengths, positions = _filled_up(
                 token_ids, position_ids, lengths, positions
             )
         inputs: dict[str, Any] = {
@@ -201,13 +201,21 @@ def merged(model: PreTrainedModel, lora: Lora) -> dict[str, Tensor]:
     return weights
 
 
-def _rounded(
+def _filled_up(
     token_ids: Tensor, position_ids: Tensor, lengths: Sequence[int], positions: Tensor
 ) -> tuple[Tensor, Tensor, Sequence[int], Tensor]:
-    """A pack with one more example, which fills it up and is scored as often as it takes.
+    """A pack with one more example behind it, which is scored as often as it takes to fill it up.
 
-    On CPU a kernel is prepared for each new shape, which takes longer than an update of a small
-    model; with this there are few shapes.
+    On CPU a kernel is prepared for each new shape, which costs more than the tokens that are added.
+
+    Args:
+        token_ids: [1, num_tokens]
+        position_ids: [1, num_tokens]
+        lengths: tokens of each example. [num_examples]
+        positions: [num_scores]
+
+    Returns:
+        The same, with tokens in multiples of 128 and positions in multiples of 32.
     """
     extra = _TOKENS - token_ids.shape[1] % _TOKENS
     token_ids = nn.functional.pad(token_ids, (0, extra))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -210,6 +211,17 @@ def test_autocast_loses_no_more_than_it_does_in_a_plain_model() -> None:
         usual = gradient(plain_logits(), plain)
         packed = gradient(model.score(make_pack(examples)), inner)
     assert 0 < (packed - exact).norm() < 1.5 * (usual - exact).norm()
+
+
+def test_a_copy_computes_with_its_own_weights(tiny_model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model = load_step_model(str(tiny_model), TaggedHead(), tokenizer)
+    pack = make_pack(draw_examples((12, 7)))
+    expected = model.score(pack)
+    copied = copy.deepcopy(model)
+    for weight in model.parameters():
+        nn.init.zeros_(weight)
+    torch.testing.assert_close(copied.score(pack), expected)
 
 
 def test_a_window_that_an_example_outgrows_is_refused() -> None:
