@@ -105,10 +105,11 @@ class _Running:
 
     stage: Stage
     process: Process
-    num_beside: int
-    """Stages that run at the same time, this one included."""
     started: float
+    counted: float
     shown: float = 0.0
+    share: float = 0.0
+    """Its part of the time until `counted`."""
 
     @property
     def seconds(self) -> float:
@@ -182,6 +183,7 @@ class Stages:
                     if running:
                         self._show(running, status)
                         time.sleep(_SECONDS_BETWEEN_LOOKS)
+                        _divide_time(running)
                     failures += self._finish(running)
                     if failures:
                         waiting.clear()
@@ -204,15 +206,14 @@ class Stages:
         started = time.monotonic()
         if callable(stage.work):
             stage.work()
-            self._keep(stage, time.monotonic() - started, 1)
+            seconds = time.monotonic() - started
+            self._keep(stage, seconds, seconds)
             return
         log = self._log(stage)
         log.parent.mkdir(exist_ok=True)
         share = max(1, (os.cpu_count() or 1) // num_beside) if num_beside > 1 else None
         process = self._launch(stage.work, log, num_threads=share)
-        running.append(
-            _Running(stage=stage, process=process, num_beside=num_beside, started=started)
-        )
+        running.append(_Running(stage=stage, process=process, started=started, counted=started))
 
     def _finish(self, running: list[_Running]) -> list[str]:
         """Take out the stages that have ended, and say what failed."""
@@ -223,14 +224,14 @@ class Stages:
                 continue
             running.remove(item)
             if code == OK and item.stage.output.exists():
-                self._keep(item.stage, item.seconds, item.num_beside)
+                self._keep(item.stage, item.seconds, item.share)
             else:
                 failures.append(self._failure(item.stage, code))
         return failures
 
-    def _keep(self, stage: Stage, seconds: float, num_beside: int) -> None:
+    def _keep(self, stage: Stage, seconds: float, share: float) -> None:
         item = Time(
-            stage=stage.name, kind=stage.kind, seconds=round(seconds, 1), num_beside=num_beside
+            stage=stage.name, kind=stage.kind, seconds=round(seconds, 1), share=round(share, 1)
         )
         with (self._run_dir / STAGES).open("a") as file:
             file.write(json.dumps(asdict(item)) + "\n")
@@ -266,13 +267,16 @@ class Time:
     stage: str
     kind: str
     seconds: float
-    num_beside: int
-    """Stages that ran at the same time, it included."""
+    share: float
+    """Its part of the time, in seconds: of each moment as much as every stage that ran then."""
 
-    @property
-    def share(self) -> float:
-        """Its part of the time, in seconds."""
-        return self.seconds / self.num_beside
+
+def _divide_time(running: Sequence[_Running]) -> None:
+    """Give each of the stages that run its part of the time since the last call."""
+    now = time.monotonic()
+    for item in running:
+        item.share += (now - item.counted) / len(running)
+        item.counted = now
 
 
 def times(run_dir: Path) -> list[Time]:
