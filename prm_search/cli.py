@@ -29,7 +29,7 @@ from prm_search.building import plain_config
 from prm_search.command_descriptions import LABEL, SEARCH
 from prm_search.command_help import Description, help_text
 from prm_search.comparison import command as comparison
-from prm_search.composition import prepare
+from prm_search.composition import expand_home, prepare
 from prm_search.errors import ConfigurationError, PrmSearchError
 from prm_search.evaluation import command as evaluation
 from prm_search.job import search_job
@@ -189,13 +189,14 @@ def _run_with_hydra(
         task: takes the configuration and a command line that starts the same once more.
     """
     options = _parser(description.command).parse_intermixed_args(arguments)
-    overrides: list[str] = options.overrides
+    overrides = [_with_home(item) for item in options.overrides]
     flags = ["--multirun"] if options.multirun else []
     if options.cfg:
         flags = [*flags, "--cfg", options.cfg, *(["--resolve"] if options.resolve else [])]
     codes: list[int] = []
 
     def run(config: DictConfig) -> int:
+        expand_home(config)
         base = Path(config.get("run_dir", "."))  # a server writes nothing
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             if "run_dir" not in config:
@@ -235,6 +236,12 @@ def _run_with_hydra(
     finally:
         sys.argv = arguments_before
     return max(codes, default=OK)
+
+
+def _with_home(override: str) -> str:
+    """The same with the home folder for ~, which shells leave alone there and Hydra cannot read."""
+    name, _, value = override.partition("=")
+    return f"{name}={Path(value).expanduser()}" if value.startswith("~/") else override
 
 
 def _deferred(given: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ ill-typed override fails before anything starts.
 from __future__ import annotations
 
 import pydoc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,7 +21,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from prm_search import resolvers
@@ -151,6 +151,22 @@ def compose(
     further = prepare(config_dir)
     with hydra.initialize(config_path=None, version_base="1.3"):
         return hydra.compose(command, [*further, *overrides])
+
+
+def expand_home(config: DictConfig | ListConfig) -> None:
+    """Put the home folder in the place of ~ wherever a value begins with ~/.
+
+    What loads models by name takes ~ for a name on the Hub.
+    """
+    keys: Iterable[Any] = range(len(config)) if isinstance(config, ListConfig) else list(config)
+    for key in keys:
+        if OmegaConf.is_missing(config, key) or OmegaConf.is_interpolation(config, key):
+            continue
+        value = config[key]
+        if isinstance(value, (DictConfig, ListConfig)):
+            expand_home(value)
+        elif isinstance(value, str) and value.startswith("~/"):
+            config[key] = str(Path(value).expanduser())
 
 
 def options(config_dir: Path | None = None) -> dict[str, list[str]]:

@@ -39,6 +39,16 @@ def test_a_misspelt_name_gives_the_nearest_one(
     assert meant in fails(capsys, wrong)
 
 
+@pytest.mark.parametrize("override", ["data.path=~/rows.jsonl", "data.path='~/rows.jsonl'"])
+def test_a_leading_tilde_is_the_home_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, override: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    given = ["search", "--config-dir", FAKES, "engine=fake", "data=rows", "cluster=inprocess"]
+    assert main([*given, override]) == 1
+    assert "/home/ada/rows.jsonl does not exist" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from prm_search.building import plain_config
-from prm_search.composition import compose, groups_of, options, typed_nodes
+from prm_search.composition import compose, expand_home, groups_of, options, typed_nodes
 from prm_search.config import TARGET
 from prm_search.errors import ConfigurationError
 from prm_search.job import search_job
@@ -146,3 +146,21 @@ def test_the_recorded_configuration_is_resolved_and_says_nothing_twice() -> None
     assert policy["model"].endswith("sandbox/models/policy")
     assert engine["generator"]["policy"] == "${policy}"
     assert yaml.safe_load(yaml.safe_dump(values)) == values
+
+
+def test_a_leading_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    config = compose(
+        "search",
+        [
+            "policy.model='~/models/policy'",
+            "prm.model='owner/~name'",
+            "run_dir='~/runs'",
+            "data=gsm8k",
+        ],
+    )
+    expand_home(config)
+    assert config.policy.model == "/home/ada/models/policy"
+    assert config.engine.generator.policy.model == "/home/ada/models/policy"
+    assert config.prm.model == "owner/~name"
+    assert config.run_dir == "/home/ada/runs"
