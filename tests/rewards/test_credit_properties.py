@@ -227,16 +227,34 @@ def test_process_grpo_pays_for_filler_above_the_mean() -> None:
     assert long[0] > short[0]
 
 
-@given(group=st.lists(score_lists(), min_size=2, max_size=5), place=st.integers(0, 5))
-def test_by_default_nobody_gains_by_how_somebody_else_cuts_steps(
-    group: list[list[float]], place: int
+@given(
+    group=st.lists(score_lists(), min_size=2, max_size=5),
+    place=st.integers(0, 5),
+    filler=st.none() | st.floats(0, 1),
+)
+def test_by_default_nobody_gains_by_cutting_a_step_in_two_or_by_filler(
+    group: list[list[float]], place: int, filler: float | None
 ) -> None:
     place %= len(group[0])
-    split = [with_filler(group[0], place, group[0][place]), *group[1:]]
     credit = GroupCredit()
-    before = credit([reward(scores, 1.0) for scores in group])
-    after = credit([reward(scores, 1.0) for scores in split])
-    assert after[1:] == before[1:]
+    before = list(credit([reward(scores, 1.0) for scores in group])[0].steps)
+    inserted = group[0][place] if filler is None else filler
+    longer = [with_filler(group[0], place, inserted), *group[1:]]
+    after = list(credit([reward(scores, 1.0) for scores in longer])[0].steps)
+    del after[place]
+    for with_it, without in zip(after, before, strict=True):
+        assert with_it <= without + ROUNDING
+
+
+@given(group=st.lists(score_lists(), min_size=2, max_size=5))
+def test_what_a_rollout_is_compared_with_does_not_depend_on_itself(
+    group: list[list[float]],
+) -> None:
+    rule = Minimum()
+    rated = [Rated(scores=np.array(scores)) for scores in group]
+    baseline = returns(rule, group[0]) - rule(rated)[0]
+    rated[0] = Rated(scores=np.full(len(group[0]), 0.5))
+    assert 0.5 - rule(rated)[0] == pytest.approx(baseline)
 
 
 @given(group=st.lists(score_lists(), min_size=2, max_size=5))

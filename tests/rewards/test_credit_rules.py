@@ -57,12 +57,13 @@ def test_returns_of_one_step_are_its_score_or_reward() -> None:
     assert SoftMinimum().returns(np.array([0.4])) == pytest.approx([-0.2])
 
 
-def test_returns_are_compared_with_what_the_others_returned_from_the_start() -> None:
-    group = [Rated(scores=np.array(scores)) for scores in ([0.9, 0.2, 0.7], [0.8], [0.6, 0.6])]
+def test_returns_are_compared_with_what_the_others_returned_from_the_same_place() -> None:
+    group = [Rated(scores=np.array(scores)) for scores in ([0.9, 0.2, 0.7], [0.8], [0.6, 0.9])]
+    # Returns: 0.2 0.2 0.7, 0.8 and 0.6 0.9; who has ended is taken at the last step.
     first, second, third = Minimum()(group)
-    assert first == pytest.approx([0.2 - 0.7, 0.2 - 0.7, 0.7 - 0.7])
+    assert first == pytest.approx([0.2 - 0.7, 0.2 - 0.85, 0.7 - 0.85])
     assert second == pytest.approx([0.8 - 0.4])
-    assert third == pytest.approx([0.6 - 0.5, 0.6 - 0.5])
+    assert third == pytest.approx([0.6 - 0.5, 0.9 - 0.5])
 
 
 def test_the_soft_minimum_tends_to_the_minimum() -> None:

@@ -157,10 +157,12 @@ class GroupCredit:
         values = list(known.values())
         match self.outcome_baseline:
             case OutcomeBaseline.leave_one_out:
-                advantages = [
-                    value - baseline if baseline is not None else 0.0
-                    for value, baseline in zip(values, leave_one_out(values), strict=True)
-                ]
+                advantages = [0.0] * len(values)
+                if len(values) > 1:
+                    advantages = [
+                        value - baseline
+                        for value, baseline in zip(values, leave_one_out(values), strict=True)
+                    ]
             case OutcomeBaseline.normalized:
                 advantages = normalized(values)
         parts: list[float | None] = [None] * len(group)

@@ -50,10 +50,14 @@ class Rule(Protocol):
 class ReturnRule(ABC):
     """A rule that says what follows from a step, as a return.
 
-    All rollouts of a group begin in the same state, so what the *others* returned from their
-    first step on is an unbiased baseline (leave-one-out; Ahmadian et al., arXiv 2402.14740,
-    section 3). It does not depend on how many steps or tokens anybody wrote: a baseline per
-    step or per padded length rewards the number of steps.
+    A step is compared with what the *others* of the group returned from the same place on
+    (leave-one-out, as in Ahmadian et al., arXiv 2402.14740, section 3, at each place instead of
+    at the first alone). Where another one has ended before, its last step stands in.
+
+    Nothing in that baseline depends on what is sampled from the place on, so it is unbiased. It
+    is close to what can be expected there: the minimum of a few steps to come is higher than
+    that of many, and with the first step's return as the baseline for all, late steps would be
+    praised whatever they say.
     """
 
     __slots__ = ()
@@ -72,21 +76,23 @@ class ReturnRule(ABC):
 
     def __call__(self, group: Sequence[Rated]) -> list[FloatArray]:
         """The advantage of each step; see `Rule`."""
+        if len(group) < 2:
+            return [np.zeros_like(rollout.scores) for rollout in group]
         returns = [self.returns(rollout.scores) for rollout in group]
-        baselines = leave_one_out([float(values[0]) for values in returns])
+        longest = max(map(len, returns))
+        everywhere = [np.pad(values, (0, longest - len(values)), mode="edge") for values in returns]
+        baselines = np.array([leave_one_out(values) for values in np.transpose(everywhere)])
         return [
-            values - baseline if baseline is not None else np.zeros_like(values)
-            for values, baseline in zip(returns, baselines, strict=True)
+            values - baseline[: len(values)]
+            for values, baseline in zip(returns, baselines.T, strict=True)
         ]
 
 
-def leave_one_out(values: Sequence[float]) -> list[float | None]:
-    """The mean of all the others; None where there are no others. [num_rollouts]
+def leave_one_out(values: Sequence[float]) -> list[float]:
+    """The mean of all the others, of which there must be one. [num_rollouts]
 
     The same in every order, and exactly the common value if all are equal.
     """
-    if len(values) < 2:
-        return [None] * len(values)
     low = min(values)
     # fsum rounds once, so the order of the group cannot show; differences of equals are 0.
     total = math.fsum(value - low for value in values)
