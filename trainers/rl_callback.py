@@ -24,7 +24,7 @@ from trainers.rl_stop import Stop, shall_stop
 from trainers.step_grpo import PREFIX
 
 PLOT = "rewards.png"
-_OF_TRL = ("loss", "grad_norm", "learning_rate", "entropy", "kl", "clip_ratio/region_mean")
+_OF_TRL = ("loss", "grad_norm", "entropy", "kl", "clip_ratio/region_mean")
 """What is taken over from TRL's own metrics."""
 
 
@@ -67,9 +67,10 @@ class RlCallback(TrainerCallback):
         self._last_evaluation: Evaluation | None = None
         self._hacking: Hacking | None = None
         self._find_hacking()
+        self._learning_rate = 0.0
         self._progress = RlProgress(
-            num_updates=job.trainer.num_updates,
             num_done=num_done,
+            share_done=self.share_done,
             is_shown=accelerator.is_main_process,
         )
 
@@ -81,9 +82,16 @@ class RlCallback(TrainerCallback):
     @property
     def is_finished(self) -> bool:
         """Whether the training has come to its end."""
-        limit = self._job.trainer.max_generated_tokens
-        is_spent = limit is not None and self.num_generated_tokens >= limit
-        return is_spent or self._num_updates >= self._job.trainer.num_updates
+        return self.share_done >= 1
+
+    @property
+    def share_done(self) -> float:
+        """How far the training is, from 0 to 1 or a little above."""
+        settings = self._job.trainer
+        share = self._num_updates / settings.num_updates
+        if settings.max_generated_tokens is not None:
+            share = max(share, self.num_generated_tokens / settings.max_generated_tokens)
+        return share
 
     @property
     def _num_updates(self) -> int:
@@ -109,6 +117,25 @@ class RlCallback(TrainerCallback):
         if not self._evaluations or self.is_finished:
             self._evaluate_now(self._num_done)
 
+    def on_step_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Any = None,
+        **_: Any,
+    ) -> None:
+        """Lower the rate of the update that comes, if the end is near.
+
+        TRL's schedule has set it, and sets it again afterwards.
+        """
+        decay_share = self._job.trainer.optimizer.decay_share
+        if decay_share > 0:
+            factor = min(1.0, (1 - self.share_done) / decay_share)
+            for group in optimizer.param_groups:
+                group["lr"] *= factor
+        self._learning_rate = float(optimizer.param_groups[0]["lr"])
+
     def on_log(
         self,
         args: TrainingArguments,
@@ -122,6 +149,7 @@ class RlCallback(TrainerCallback):
             return
         update = int(state.global_step)
         metrics = {name: logs[name] for name in _OF_TRL if logs.get(name) is not None}
+        metrics["learning_rate"] = self._learning_rate
         metrics |= {
             name.removeprefix(PREFIX): value
             for name, value in logs.items()
@@ -137,7 +165,7 @@ class RlCallback(TrainerCallback):
                 f"{self._onset}: the policy seems to hack its reward"
             )
         self._log.write(update, {**metrics, "hacking": float(self._hacking is not None)})
-        self._progress.advance(update, metrics)
+        self._progress.advance(update, metrics, share_done=self.share_done)
         every = self._job.trainer.evaluate_every
         if self.is_finished or (every is not None and update % every == 0):
             self._evaluate_now(update)

@@ -7,14 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -23,28 +16,27 @@ class RlProgress:
     """Shows updates, rewards and the time that is left.
 
     Args:
-        num_updates: in all.
-        num_done: of an earlier session.
+        num_done: updates of an earlier session.
+        share_done: how far the training is, in [0, 1].
         is_shown: False for all processes but one.
     """
 
-    def __init__(self, *, num_updates: int, num_done: int, is_shown: bool) -> None:
-        self._num_updates = num_updates
+    def __init__(self, *, num_done: int, share_done: float, is_shown: bool) -> None:
         self._num_done = num_done
+        self._share_before = share_done
         self._is_shown = is_shown
         self._began = self._last = time.monotonic()
         self._progress = Progress(
             TextColumn("rl"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            TextColumn("{task.percentage:.0f}%"),
             TextColumn("{task.fields[summary]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             disable=not is_shown,
         )
-        self._task = self._progress.add_task(
-            "rl", total=num_updates, completed=num_done, summary=""
-        )
+        self._task = self._progress.add_task("rl", total=1.0, summary="")
+        self._progress.update(self._task, completed=share_done)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -63,17 +55,21 @@ class RlProgress:
         if self._is_shown:
             self._progress.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
-    def advance(self, update: int, metrics: Mapping[str, float]) -> None:
+    def advance(self, update: int, metrics: Mapping[str, float], *, share_done: float) -> None:
         """Show that a 1-based update is done."""
         now = time.monotonic()
-        seconds = (now - self._began) / max(1, update - self._num_done)
-        summary = f"{describe(metrics)}, {seconds:.1f} s an update"
-        self._progress.update(self._task, completed=update, summary=summary)
-        is_due = now - self._last > _SECONDS_BETWEEN_LINES or update == self._num_updates
+        seconds = now - self._began
+        done = share_done - self._share_before
+        left = seconds * max(0.0, 1 - share_done) / done
+        summary = (
+            f"update {update}, {describe(metrics)}, "
+            f"{seconds / (update - self._num_done):.1f} s an update"
+        )
+        self._progress.update(self._task, completed=min(1.0, share_done), summary=summary)
+        is_due = now - self._last > _SECONDS_BETWEEN_LINES or share_done >= 1
         if is_due and not self._progress.console.is_terminal:
             self._last = now
-            left = (self._num_updates - update) * seconds
-            self.say(f"update {update}/{self._num_updates}: {summary}, at most {left:.0f} s left")
+            self.say(f"{share_done:4.0%}: {summary}, {left:.0f} s left")
 
 
 def describe(metrics: Mapping[str, float]) -> str:

@@ -24,12 +24,15 @@ class PolicyLoss(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PolicyOptimizer:
-    """How the policy is updated: AdamW, and a rate that is constant after its warm-up."""
+    """How the policy is updated: AdamW, and a rate that rises, stays, and may fall at the end."""
 
     learning_rate: float = 1e-6
     """Reached after the warm-up."""
     num_warmup_updates: int = 0
     """Updates over which the rate rises."""
+    decay_share: float = 0.0
+    """Share in [0, 1] of the training, at its end, over which the rate falls to zero. The training
+    is measured in tokens where max_generated_tokens is set, and in updates elsewhere."""
     weight_decay: float = 0.0
     """Of all weights but biases and norms."""
     beta1: float = 0.9
@@ -43,6 +46,8 @@ class PolicyOptimizer:
         rate, norm = self.learning_rate, self.max_gradient_norm
         require(rate > 0, "trainer.optimizer.learning_rate", rate, "must be above 0")
         require(norm > 0, "trainer.optimizer.max_gradient_norm", norm, "must be above 0")
+        share = self.decay_share
+        require(0 <= share <= 1, "trainer.optimizer.decay_share", share, "must be in [0, 1]")
         for name in ("num_warmup_updates", "weight_decay"):
             value = getattr(self, name)
             require(value >= 0, f"trainer.optimizer.{name}", value, "must be at least 0")

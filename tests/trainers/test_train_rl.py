@@ -248,6 +248,28 @@ async def test_a_training_that_is_stopped_keeps_what_is_done(
     assert [line["step"] for line in updates(job)] == [1, 2, 3]
 
 
+def test_the_rate_rises_at_the_beginning_and_falls_at_the_end(
+    make_job: Callable[..., TrainRl],
+) -> None:
+    optimizer = PolicyOptimizer(learning_rate=1e-3, num_warmup_updates=2, decay_share=0.5)
+    job = make_job(trainer={"num_updates": 5, "optimizer": optimizer})
+    assert run(job) == 0
+    rates = [line["learning_rate"] for line in updates(job)]
+    assert rates == pytest.approx([0, 5e-4, 1e-3, 8e-4, 4e-4])
+
+
+def test_the_rate_falls_with_the_tokens_that_are_left(make_job: Callable[..., TrainRl]) -> None:
+    optimizer = PolicyOptimizer(learning_rate=1e-3, decay_share=1.0)
+    limits = {"num_updates": 50, "max_generated_tokens": 500}
+    job = make_job(trainer={**limits, "optimizer": optimizer})
+    assert run(job) == 0
+    left = 500.0
+    for line in updates(job):
+        assert line["learning_rate"] == pytest.approx(1e-3 * left / 500)
+        left -= line["generated_tokens"]
+    assert left <= 0
+
+
 def test_credits_and_seeds_are_trained_one_after_another(
     make_job: Callable[..., TrainRl],
 ) -> None:
