@@ -1,1 +1,6 @@
-"""Training of PRMs and of the sandbox's own models."""
+"""Training of policies, PRMs and reasoning PRMs."""
+
+import warnings
+
+# Rollouts come from the engines of this project; TRL's own way to vLLM is not taken.
+warnings.filterwarnings("ignore", message="TRL currently supports vLLM versions")

@@ -17,10 +17,12 @@ from rich.console import Console
 
 from prm_search.budget import Role
 from prm_search.engines import Engine
+from prm_search.errors import ConfigurationError
 from prm_search.grading import MathGrader
 from prm_search.interrupt import StopOnInterrupt
 from prm_search.progress import display_for
 from prm_search.protocols import Scorer
+from prm_search.reporting.credits_plot import plot_credits
 from prm_search.rewards import MicroBatcher, Reward
 from prm_search.rl import (
     KnownRewards,
@@ -34,6 +36,7 @@ from prm_search.rl import (
 )
 from prm_search.rl.summary import (
     credits_table,
+    read_curves,
     read_results,
     summarize_credits,
     write_summary,
@@ -45,6 +48,8 @@ from trainers.rl_job import MAY_DIFFER, TrainRl, is_finished
 from trainers.rl_session import Bridge, RlSession
 from trainers.rl_stop import Stop
 from trainers.run_folder import open_run
+
+CURVES = "credits.png"
 
 
 def run_job(job: TrainRl, *, config: Mapping[str, object], command: str) -> int:
@@ -80,9 +85,14 @@ def _compare(job: TrainRl, console: Console) -> None:
     if job.held_out is None or not (job.methods or job.seeds):
         return
     run_dir = Path(job.run_dir)
-    summaries = summarize_credits(read_results(run_dir), first=next(iter(job.methods), ""))
+    curves = read_curves(run_dir)
+    summaries = summarize_credits(read_results(run_dir), curves, first=next(iter(job.methods), ""))
     console.print(credits_table(summaries))
     console.print(f"Summary: {write_summary(run_dir, summaries)}", highlight=False, markup=False)
+    try:
+        plot_credits(curves, run_dir / CURVES)
+    except ConfigurationError as error:
+        console.print(f"{CURVES} is left out: {error}", highlight=False, markup=False)
 
 
 async def train(

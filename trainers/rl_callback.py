@@ -116,6 +116,7 @@ class RlCallback(TrainerCallback):
         """Evaluate the policy as it is before the first update, or after the last one."""
         if not self._evaluations or self.is_finished:
             self._evaluate_now(self._num_done)
+        self._progress.begin()
 
     def on_step_begin(
         self,

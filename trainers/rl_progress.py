@@ -25,7 +25,7 @@ class RlProgress:
         self._num_done = num_done
         self._share_before = share_done
         self._is_shown = is_shown
-        self._began = self._last = time.monotonic()
+        self.begin()
         self._progress = Progress(
             TextColumn("rl"),
             BarColumn(bar_width=24),
@@ -49,6 +49,10 @@ class RlProgress:
         trace: TracebackType | None,
     ) -> None:
         self._progress.stop()
+
+    def begin(self) -> None:
+        """Measure from now on: the first update begins."""
+        self._began = self._last = time.monotonic()
 
     def say(self, message: str) -> None:
         """Show a message without disturbing the display."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from prm_search.rl.curves import CurvePoint, mean_curve, read_curve, tokens_to_reach
 from prm_search.statistics import (
     Estimate,
     Outcomes,
@@ -41,6 +42,9 @@ class CreditSummary:
     """Share of the right answers whose steps are all right; None if nobody can tell."""
     verified_over_first: Estimate | None
     """`verified` less that of the first credit, problem by problem; None for the first."""
+    tokens_to_match_first: float | None
+    """Tokens of a training after which the mean curve of `verified` first reaches what the first
+    credit has at its end, straight between evaluations; None if it does not, or there is none."""
     steps_per_response: float
     tokens_per_response: float
     """Both of the greedy solutions."""
@@ -54,21 +58,31 @@ def read_results(run_dir: Path) -> dict[str, list[dict[str, Any]]]:
     """The results of the finished trainings below a folder, by credit, in order of the seeds."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for path in sorted(run_dir.rglob(RESULT)):
-        parts = path.parent.relative_to(run_dir).parts
-        name = "/".join(part for part in parts if not part.startswith("seed_"))
-        found[name].append(json.loads(path.read_text()))
+        found[_credit(path, run_dir)].append(json.loads(path.read_text()))
     return {
         name: sorted(results, key=lambda result: result["seed"]) for name, results in found.items()
     }
 
 
+def read_curves(run_dir: Path) -> dict[str, list[list[CurvePoint]]]:
+    """The evaluations of the finished trainings below a folder, by credit. [num_seeds]"""
+    found: dict[str, list[list[CurvePoint]]] = defaultdict(list)
+    for path in sorted(run_dir.rglob(RESULT)):
+        found[_credit(path, run_dir)].append(read_curve(path.parent))
+    return dict(found)
+
+
 def summarize_credits(
-    results: Mapping[str, Sequence[Mapping[str, Any]]], *, first: str
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    curves: Mapping[str, Sequence[Sequence[CurvePoint]]],
+    *,
+    first: str,
 ) -> list[CreditSummary]:
     """One summary for each credit.
 
     Args:
         results: as `read_results` gives them, with held-out problems.
+        curves: as `read_curves` gives them.
         first: the credit that the others are compared with.
 
     Returns:
@@ -76,7 +90,16 @@ def summarize_credits(
     """
     names = [first, *(name for name in results if name != first)]
     baseline = _outcomes(results[first], _is_verified)
-    return [_summary(name, results[name], baseline if name != first else None) for name in names]
+    means = {name: mean_curve(curves.get(name, ())) for name in names}
+    return [
+        _summary(
+            name,
+            results[name],
+            baseline if name != first else None,
+            _tokens_to_match(means[name], means[first]),
+        )
+        for name in names
+    ]
 
 
 def credits_table(summaries: Sequence[CreditSummary]) -> Table:
@@ -92,6 +115,7 @@ def credits_table(summaries: Sequence[CreditSummary]) -> Table:
         "steps",
         "tokens",
         "trained tokens",
+        "… to match the first",
         "hacked",
     ):
         table.add_column(name, justify="right")
@@ -108,6 +132,7 @@ def credits_table(summaries: Sequence[CreditSummary]) -> Table:
             f"{one.steps_per_response:.1f}",
             f"{one.tokens_per_response:.0f}",
             f"{one.generated_tokens:,.0f}",
+            "–" if one.tokens_to_match_first is None else f"{one.tokens_to_match_first:,.0f}",
             f"{hacked} (update {', '.join(onsets)})" if onsets else hacked,
         )
     return table
@@ -120,8 +145,22 @@ def write_summary(run_dir: Path, summaries: Sequence[CreditSummary]) -> Path:
     return path
 
 
+def _credit(result: Path, run_dir: Path) -> str:
+    """The name of the credit of a training, from where its result stands."""
+    parts = result.parent.relative_to(run_dir).parts
+    return "/".join(part for part in parts if not part.startswith("seed_"))
+
+
+def _tokens_to_match(curve: Sequence[CurvePoint], of_first: Sequence[CurvePoint]) -> float | None:
+    goal = of_first[-1].verified if of_first else None
+    return None if goal is None else tokens_to_reach(curve, goal)
+
+
 def _summary(
-    name: str, results: Sequence[Mapping[str, Any]], baseline: Outcomes | None
+    name: str,
+    results: Sequence[Mapping[str, Any]],
+    baseline: Outcomes | None,
+    tokens_to_match: float | None,
 ) -> CreditSummary:
     graded = [one for result in results for one in result["held_out"]]
     verified = _outcomes(results, _is_verified)
@@ -134,6 +173,7 @@ def _summary(
         verified_over_first=paired_difference(verified, baseline)
         if verified and baseline
         else None,
+        tokens_to_match_first=tokens_to_match,
         steps_per_response=math.fsum(one["num_steps"] for one in graded) / len(graded),
         tokens_per_response=math.fsum(one["num_tokens"] for one in graded) / len(graded),
         generated_tokens=math.fsum(one["generated_tokens"] for one in results) / len(results),
