@@ -10,73 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.engine import EngineDeadError
-from actors.placement import Placement
-from actors.pool import Pool
-from actors.pooled_engines import PooledGenerator, PooledJudge, PooledScorer
-from prm_search.errors import ConfigurationError, ContextLengthError, EngineError
-from prm_search.fakes import FakeGenerator, FakeJudge, FakeScorer
-from prm_search.protocols import Generator, Judge, Scorer, Until
-from prm_search.types import Problem, Step, Trajectory
-
-
-class FakeReplica:
-    """Holds calls until they are released, and can be told to crash."""
-
-    def __init__(self, *, num_lives: int = 100, is_open: bool = True) -> None:
-        self.num_lives = num_lives
-        self.calls: list[str] = []
-        self.num_answers = 0
-        self.num_starts = 0
-        self.is_closed = False
-        self.gate = asyncio.Event()
-        self.start_gate = asyncio.Event()
-        self.start_gate.set()
-        self.crash: asyncio.Future[None] | None = None
-        if is_open:
-            self.gate.set()
-
-    async def start(self) -> None:
-        await self.start_gate.wait()
-        if self.num_starts >= self.num_lives:
-            raise EngineError("no life left")
-        self.num_starts += 1
-        self.crash = asyncio.get_running_loop().create_future()
-
-    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        assert self.crash is not None
-        self.calls.append(method)
-        waiting = asyncio.ensure_future(self.gate.wait())
-        try:
-            await asyncio.wait([waiting, self.crash], return_when=asyncio.FIRST_COMPLETED)
-            if self.crash.done():
-                raise EngineDeadError("killed")
-        finally:
-            waiting.cancel()
-        if method == "too_long":
-            raise ContextLengthError(9, 8)
-        self.num_answers += 1
-        return (method, *arguments)
-
-    def kill(self) -> None:
-        assert self.crash is not None
-        if not self.crash.done():
-            self.crash.set_result(None)
-
-    async def close(self) -> None:
-        self.is_closed = True
-
-
-async def pool_of(
-    *replicas: Any, max_queue: int = 100, max_imbalance: int = 2, max_retries: int = 3
-) -> Pool:
-    pool = Pool(replicas, max_queue=max_queue, max_imbalance=max_imbalance, max_retries=max_retries)
-    await pool.start()
-    return pool
-
-
-async def settle() -> None:
-    for _ in range(50):
-        await asyncio.sleep(0)
+from prm_search.errors import ContextLengthError, EngineError
+from tests.actors.replicas import FakeReplica, pool_of, settle
 
 
 async def test_requests_of_different_problems_are_spread_evenly() -> None:
@@ -319,71 +254,6 @@ def test_every_request_has_its_answer_whatever_crashes(
         assert pool.counters.num_in_flight == pool.counters.num_waiting == 0
 
     asyncio.run(run())
-
-
-class LocalReplica:
-    """An engine in this process as a replica."""
-
-    def __init__(self, engine: Any) -> None:
-        self.engine = engine
-
-    async def start(self) -> None:
-        await self.engine.start()
-
-    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        return await getattr(self.engine, method)(*arguments, **options)
-
-    async def close(self) -> None:
-        await self.engine.close()
-
-
-def trajectory(problem_id: str, *texts: str) -> Trajectory:
-    return Trajectory(
-        problem=Problem(id=problem_id, prompt="How many?"),
-        steps=tuple(Step(text=f"{text}\n\n") for text in texts),
-    )
-
-
-async def test_pooled_engines_answer_as_the_engines_do() -> None:
-    generator = PooledGenerator(await pool_of(*(LocalReplica(FakeGenerator()) for _ in "ab")))
-    scorer = PooledScorer(await pool_of(*(LocalReplica(FakeScorer()) for _ in "ab")))
-    judge = PooledJudge(await pool_of(LocalReplica(FakeJudge())))
-    assert isinstance(generator, Generator)
-    assert isinstance(scorer, Scorer)
-    assert isinstance(judge, Judge)
-    options: Any = {"num_samples": 3, "until": Until.STEP, "seed": 1, "temperature": 0.5}
-    assert await generator.generate(trajectory("p"), **options) == await FakeGenerator().generate(
-        trajectory("p"), **options
-    )
-    mixed = [trajectory(name, "add", "guess") for name in "abacab"]
-    scoring, expected = await scorer.score(mixed), await FakeScorer().score(mixed)
-    assert scoring.scores == expected.scores
-    assert scoring.usage.scored_tokens == expected.usage.scored_tokens
-    assert scorer.counters.num_requests == 3
-    assert (await scorer.score([])).scores == ()
-    judgement = await judge.judge(mixed[0], num_votes=2, seed=0)
-    assert judgement == await FakeJudge().judge(mixed[0], num_votes=2, seed=0)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"replicas": 0},
-        {"max_queue": 0},
-        {"num_gpus": -1.0},
-        {"num_gpus": 1.5},
-        {"num_gpus": 0.5, "tensor_parallel_size": 2},
-        {"max_retries": -1},
-    ],
-)
-def test_impossible_placements_are_refused_by_name(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
-        Placement(**wrong)
-
-
-def test_a_replica_takes_the_gpus_of_all_its_ranks() -> None:
-    assert Placement(num_gpus=1, tensor_parallel_size=4).gpus_per_replica == 4
-    assert Placement(num_gpus=0.4).gpus_per_replica == pytest.approx(0.4)
 
 
 async def test_a_broadcast_reaches_every_running_replica():

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,9 @@ pytest.importorskip("transformers")
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from actors.completion import Completion, Sampling
-from actors.token_sampling import draw_tokens
 from actors.transformers_completions import TransformersCompletions
 from actors.transformers_generator import TransformersGenerator
 from actors.transformers_judge import TransformersJudge
@@ -33,10 +31,8 @@ from prm_search.errors import ConfigurationError, ContextLengthError, EngineErro
 from prm_search.judging.judge import JudgeModel
 from prm_search.policy import Policy
 from prm_search.prms.prm import Prm
-from prm_search.prms.rendering import renderer_of
-from prm_search.prms.tagged_head import TaggedHead
-from prm_search.protocols import Generator, Judge, Scorer, Until
-from prm_search.types import Failure, Problem, Step, StepScores, StopReason, Trajectory
+from prm_search.protocols import Generator, Judge, Until
+from prm_search.types import Failure, Problem, Step, StopReason, Trajectory
 
 PROMPT = "Some friends count shells. Ann has 12. Ben gets 7 more than Ann. How many has Ben?"
 TEXTS = (
@@ -77,14 +73,6 @@ async def generator(tiny_model: Path) -> AsyncIterator[TransformersGenerator]:
     await generator.start()
     yield generator
     await generator.close()
-
-
-@pytest.fixture
-async def scorer(tiny_prm: Path) -> AsyncIterator[TransformersScorer]:
-    scorer = TransformersScorer(prm=Prm(model=str(tiny_prm), dtype="float32"), options=CPU)
-    await scorer.start()
-    yield scorer
-    await scorer.close()
 
 
 def prompts_of(tiny_model: Path, number: int) -> list[tuple[int, ...]]:
@@ -349,172 +337,6 @@ async def test_a_device_that_is_not_there_is_named(tiny_model: Path) -> None:
 def test_impossible_options_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         TransformersOptions(**wrong)
-
-
-def test_tokens_are_drawn_with_their_probabilities() -> None:
-    logits = torch.log(torch.tensor([0.1, 0.5, 0.15, 0.25]))
-    number = 4000
-    uniforms = [(index + 0.5) / number for index in range(number)]
-
-    def shares(**settings: Any) -> list[float]:
-        samplings = [Sampling(**{"max_tokens": 1, "temperature": 1.0} | settings)] * number
-        drawn = draw_tokens(logits.expand(number, -1), samplings, uniforms)
-        return [round(share, 2) for share in (drawn.bincount(minlength=4) / number).tolist()]
-
-    assert shares() == [0.1, 0.5, 0.15, 0.25]
-    assert shares(top_k=2) == [0.0, 0.67, 0.0, 0.33]
-    assert shares(top_p=0.7) == [0.0, 0.67, 0.0, 0.33]
-    assert shares(top_p=1e-9) == [0.0, 1.0, 0.0, 0.0]
-    assert shares(top_k=3, top_p=0.8) == [0.0, 0.67, 0.0, 0.33]
-    assert shares(temperature=0.0) == [0.0, 1.0, 0.0, 0.0]
-    assert shares(temperature=0.5) == [0.03, 0.72, 0.07, 0.18]
-
-
-def test_a_draw_never_gives_an_impossible_token() -> None:
-    logits = torch.tensor([[0.0, 1.0, -torch.inf, -torch.inf]])
-    almost_one = math.nextafter(1.0, 0.0)
-    for settings in ({}, {"top_k": 2}, {"top_p": 0.99}):
-        sampling = replace(Sampling(max_tokens=1, temperature=1.0), **settings)
-        assert int(draw_tokens(logits, [sampling], [almost_one])) in (0, 1)
-        assert int(draw_tokens(logits, [sampling], [0.0])) in (0, 1)
-
-
-def test_rows_may_sample_in_different_ways() -> None:
-    logits = torch.log(torch.tensor([[0.2, 0.7, 0.1]])).expand(3, -1)
-    samplings = [
-        Sampling(max_tokens=1, temperature=0.0),
-        Sampling(max_tokens=1, temperature=1.0, top_k=1),
-        Sampling(max_tokens=1, temperature=1.0),
-    ]
-    assert draw_tokens(logits, samplings, [0.999] * 3).tolist() == [1, 1, 2]
-
-
-@torch.inference_mode()
-def reference_scores(tiny_prm: Path, trajectory: Trajectory) -> list[float]:
-    """The PRM, written down straight."""
-    render = renderer_of(TaggedHead(), AutoTokenizer.from_pretrained(tiny_prm))
-    (solution,) = render(trajectory.problem.prompt, [step.text for step in trajectory.steps])
-    weights = load_file(tiny_prm / "model.safetensors")
-    model = AutoModelForCausalLM.from_pretrained(tiny_prm, dtype=torch.float32).model
-    hidden = model(torch.tensor([solution.token_ids])).last_hidden_state[0]
-    hidden = torch.relu(hidden @ weights["score.0.weight"].T + weights["score.0.bias"])
-    logits = hidden @ weights["score.2.weight"].T + weights["score.2.bias"]
-    return [float(logits[position].softmax(-1)[1]) for position in solution.positions]
-
-
-async def test_scores_are_those_of_a_straight_forward(
-    scorer: TransformersScorer, tiny_prm: Path
-) -> None:
-    assert isinstance(scorer, Scorer)
-    trajectories = [prefix_of(*TEXTS[:length]) for length in (1, 2, 3)]
-    scoring = await scorer.score(trajectories)
-    for trajectory, scores in zip(trajectories, scoring.scores, strict=True):
-        assert isinstance(scores, StepScores)
-        expected = reference_scores(tiny_prm, trajectory)
-        assert scores.values == pytest.approx(expected, abs=1e-5)
-    usage = scoring.usage
-    assert usage.scored_tokens + usage.cached_tokens == usage.prompt_tokens > 0
-    assert usage.num_calls == 3
-
-
-async def test_a_search_that_grows_its_prefixes_computes_each_step_once(
-    scorer: TransformersScorer, tiny_prm: Path
-) -> None:
-    num_computed = 0
-    for length in (1, 2, 3):
-        trajectory = prefix_of(*TEXTS[:length])
-        scoring = await scorer.score([trajectory])
-        (scores,) = scoring.scores
-        assert isinstance(scores, StepScores)
-        assert scores.values == pytest.approx(reference_scores(tiny_prm, trajectory), abs=1e-5)
-        num_computed += scoring.usage.scored_tokens
-    assert num_computed == scoring.usage.prompt_tokens
-    again = await scorer.score([trajectory])
-    assert again.scores == scoring.scores
-    assert again.usage.scored_tokens == 0
-
-
-async def test_without_reuse_every_solution_is_computed_from_its_beginning(tiny_prm: Path) -> None:
-    options = TransformersOptions(device="cpu", reuse_prefixes=False)
-    scorer = TransformersScorer(prm=Prm(model=str(tiny_prm), dtype="float32"), options=options)
-    await scorer.start()
-    trajectory = prefix_of(*TEXTS)
-    for _ in range(2):
-        scoring = await scorer.score([trajectory])
-        (scores,) = scoring.scores
-        assert isinstance(scores, StepScores)
-        assert scores.values == pytest.approx(reference_scores(tiny_prm, trajectory), abs=1e-5)
-        assert scoring.usage.scored_tokens == scoring.usage.prompt_tokens > 0
-    await scorer.close()
-
-
-async def test_a_score_does_not_depend_on_what_is_scored_beside_it(
-    scorer: TransformersScorer,
-) -> None:
-    trajectories = [
-        prefix_of(*TEXTS[:length], prompt=PROMPT[:cut], problem_id=str(cut))
-        for length in (1, 2, 3)
-        for cut in (10, 40, 80)
-    ]
-    together = (await scorer.score(trajectories)).scores
-    for trajectory, scores in zip(trajectories, together, strict=True):
-        await scorer.reset_cache()
-        (alone,) = (await scorer.score([trajectory])).scores
-        assert isinstance(alone, StepScores)
-        assert isinstance(scores, StepScores)
-        assert scores.values == pytest.approx(alone.values, abs=1e-5)
-
-
-async def test_the_scores_of_a_prefix_stay_when_steps_are_added(
-    scorer: TransformersScorer,
-) -> None:
-    scoring = await scorer.score([prefix_of(*TEXTS[:2]), prefix_of(*TEXTS)])
-    short, long = scoring.scores
-    assert isinstance(short, StepScores)
-    assert isinstance(long, StepScores)
-    assert long.values[:2] == pytest.approx(short.values, abs=1e-5)
-
-
-async def test_what_cannot_be_scored_is_a_failure_and_spoils_nothing_else(
-    scorer: TransformersScorer,
-) -> None:
-    scoring = await scorer.score(
-        [
-            prefix_of(TEXTS[0]),
-            prefix_of("  \n\n"),
-            prefix_of(TEXTS[0] * 30),
-            prefix_of("a ~ b\n\n"),
-            prefix_of(),
-        ]
-    )
-    kinds = [score.kind if isinstance(score, Failure) else None for score in scoring.scores]
-    assert kinds == [None, "EmptyStepError", "ContextLengthError", "ScoringError", None]
-    assert scoring.scores[-1] == StepScores(values=())
-
-
-async def test_checkpoints_of_token_classification_work_as_well(
-    tiny_model: Path, tmp_path: Path
-) -> None:
-    reference = AutoModelForTokenClassification.from_pretrained(tiny_model, num_labels=2)
-    torch.nn.init.normal_(reference.score.weight)
-    reference.eval().save_pretrained(tmp_path, max_shard_size="100KB")  # several files
-    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path)
-    scorer = TransformersScorer(prm=Prm(model=str(tmp_path), dtype="float32"), options=CPU)
-    await scorer.start()
-    (scores,) = (await scorer.score([prefix_of(*TEXTS)])).scores
-    await scorer.close()
-    (solution,) = renderer_of(TaggedHead(), AutoTokenizer.from_pretrained(tmp_path))(PROMPT, TEXTS)
-    with torch.inference_mode():
-        logits = reference(torch.tensor([solution.token_ids])).logits[0]
-    assert isinstance(scores, StepScores)
-    assert scores.values == pytest.approx(
-        [float(logits[position].softmax(-1)[1]) for position in solution.positions], abs=1e-5
-    )
-
-
-async def test_a_model_without_a_head_is_no_prm(tiny_model: Path) -> None:
-    with pytest.raises(EngineError, match=r"head of PRM .*score\."):
-        await TransformersScorer(prm=Prm(model=str(tiny_model)), options=CPU).start()
 
 
 async def test_a_judge_fails_on_what_it_cannot_read(tiny_model: Path) -> None:
