@@ -32,6 +32,7 @@ from prm_search.comparison import command as comparison
 from prm_search.composition import expand_home, prepare
 from prm_search.errors import ConfigurationError, PrmSearchError
 from prm_search.evaluation import command as evaluation
+from prm_search.interrupt import terminated_as_interrupted
 from prm_search.job import search_job
 from prm_search.labeling.label_job import label_job
 from prm_search.labeling.label_report import is_label_run, report_labels
@@ -70,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_overview(), file=sys.stderr)
         return USAGE
     try:
-        return COMMANDS[name].run(rest)
+        with terminated_as_interrupted():
+            return COMMANDS[name].run(rest)
     except PrmSearchError as error:
         return _complain(error, shows_traceback=False)
 

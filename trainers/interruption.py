@@ -1,4 +1,4 @@
-"""What Ctrl-C does to a training."""
+"""What Ctrl-C and SIGTERM do to a training."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from prm_search.interrupt import SIGNALS
+
 
 @contextmanager
 def interruptible(*, is_alone: bool) -> Generator[list[int], None, None]:
-    """While this lasts, Ctrl-C is noted in the list; the second one ends everything at once.
+    """While this lasts, a signal is noted in the list; the second one ends everything at once.
 
-    Several processes would have to agree on when to stop: there Ctrl-C ends them, and the last
+    Several processes would have to agree on when to stop: there a signal ends them, and the last
     checkpoint is what is kept.
 
     Args:
@@ -21,7 +23,7 @@ def interruptible(*, is_alone: bool) -> Generator[list[int], None, None]:
     if not is_alone:
         yield noted
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def note(number: int, frame: object) -> None:
         if noted:
@@ -29,11 +31,13 @@ def interruptible(*, is_alone: bool) -> Generator[list[int], None, None]:
         noted.append(number)
 
     try:
-        signal.signal(signal.SIGINT, note)
+        for number in SIGNALS:
+            signal.signal(number, note)
     except ValueError:  # not in the main thread, which alone may do this
         yield noted
         return
     try:
         yield noted
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

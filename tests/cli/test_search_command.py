@@ -146,13 +146,14 @@ def test_a_run_that_was_killed_and_resumed_is_byte_identical_to_an_undisturbed_o
     assert (killed / "results.jsonl").read_bytes() == (undisturbed / "results.jsonl").read_bytes()
 
 
-def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_resume(
-    settings: list[str], tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_what_is_in_flight_and_says_how_to_resume(
+    settings: list[str], tmp_path: Path, number: signal.Signals
 ) -> None:
     run_dir = tmp_path / "run"
     with started([*settings, f"run_dir={run_dir}"], tmp_path) as process:
         wait_for_records(run_dir, 15)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in output
@@ -167,7 +168,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_resume(
     assert sorted(problems(run_dir)) == sorted(ALL)
 
 
-def test_a_second_ctrl_c_ends_at_once(settings: list[str], tmp_path: Path) -> None:
+def test_a_second_signal_ends_at_once(settings: list[str], tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     slow = ["engine.generator.latency=0.05", "engine.generator.num_steps=2000"]
     with started([*settings, f"run_dir={run_dir}", *slow, "search.max_steps=2000"], tmp_path) as p:
@@ -175,7 +176,7 @@ def test_a_second_ctrl_c_ends_at_once(settings: list[str], tmp_path: Path) -> No
         assert any("beam: 100 problems" in line for line in lines)
         p.send_signal(signal.SIGINT)
         assert any("Ctrl-C again ends at once" in line for line in lines)
-        p.send_signal(signal.SIGINT)
+        p.send_signal(signal.SIGTERM)
         output, _ = p.communicate(timeout=20)
     assert p.returncode == 130
     assert "Traceback" not in output

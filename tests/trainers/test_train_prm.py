@@ -265,7 +265,10 @@ def test_old_checkpoints_are_removed(make_job: MakeJob) -> None:
     assert sorted(os.listdir(folder)) == ["step_00000005", "step_00000006"]
 
 
-def test_ctrl_c_keeps_what_is_done(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_is_done(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     job = make_job({"checkpoint_every": 100})
     write = metrics.MetricsLog.write
 
@@ -273,7 +276,7 @@ def test_ctrl_c_keeps_what_is_done(make_job: MakeJob, monkeypatch: pytest.Monkey
         write(self, step, values)
         if step == 2 and not self._path.with_name("once").exists():
             self._path.with_name("once").touch()
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     monkeypatch.setattr(metrics.MetricsLog, "write", interrupted)
     assert run(job) == 130
