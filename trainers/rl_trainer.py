@@ -6,11 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from trainers.packed_attention import use_packed_attention
+from trainers.packing import filler_lengths
 from trainers.step_grpo import PREFIX, StepGRPOTrainer
 
 _IGNORE = -100
+_TOKENS = 512
+"""On CPU a pack has a multiple of so many."""
 
 
 class PackedGRPOTrainer(StepGRPOTrainer):
@@ -60,7 +64,8 @@ class PackedGRPOTrainer(StepGRPOTrainer):
             self._pack(model, ids, mask, logits_to_keep)
             for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True)
         ]
-        logps = self._logps = torch.cat([part[0] for part in parts])
+        logps = torch.cat([part[0] for part in parts])
+        self._logps = logps.detach()
         entropies = torch.cat([part[1] for part in parts]) if compute_entropy else None
         return logps, entropies, None
 
@@ -71,7 +76,7 @@ class PackedGRPOTrainer(StepGRPOTrainer):
             # Where the engine does not compute what the trainer does, something is wrong.
             known = inputs["completion_mask"].bool() & ~sampled.isnan()
             if known.any():
-                gap = (self._logps.detach() - sampled)[known].abs().mean()
+                gap = (self._logps - sampled)[known].abs().mean()
                 self._metrics["train"][f"{PREFIX}logprob_gap"].append(gap.item())
         return loss
 
@@ -82,18 +87,21 @@ class PackedGRPOTrainer(StepGRPOTrainer):
         lengths: list[int] = kept.sum(1).tolist()
         labels = input_ids.masked_fill(~kept, _IGNORE)
         labels[:, :-logits_to_keep] = _IGNORE
-        positions = torch.cat([torch.arange(length) for length in lengths])
+        fillers = [] if input_ids.is_cuda else filler_lengths(lengths, multiple=_TOKENS)
+        num_fillers = sum(fillers)
+        positions = torch.cat([torch.arange(length) for length in (*lengths, *fillers)])
         with self.accelerator.autocast():
             output = model(
-                input_ids=input_ids[kept][None],
+                input_ids=functional.pad(input_ids[kept], (0, num_fillers))[None],
                 position_ids=positions.to(input_ids.device)[None],
-                lengths=lengths,
-                labels=labels[kept][None],
+                lengths=[*lengths, *fillers],
+                labels=functional.pad(labels[kept], (0, num_fillers), value=_IGNORE)[None],
                 fused_lm_head=True,
             )
+        num_tokens = sum(lengths)
         return (
-            _unpack(output.log_probs, kept)[:, -logits_to_keep:],
-            _unpack(output.entropy, kept)[:, -logits_to_keep:],
+            _unpack(output.log_probs[:, : num_tokens - 1], kept)[:, -logits_to_keep:],
+            _unpack(output.entropy[:, : num_tokens - 1], kept)[:, -logits_to_keep:],
         )
 
 

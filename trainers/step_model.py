@@ -27,7 +27,7 @@ from prm_search.errors import ConfigurationError
 from prm_search.prms.family import PrmFamily, VerdictFamily
 from trainers.decoder_layers import convert_once, score_only_where_asked
 from trainers.packed_attention import use_packed_attention
-from trainers.packing import Pack
+from trainers.packing import Pack, filler_lengths
 from trainers.prm_settings import Lora
 
 _HEADS = ("score", "classifier")
@@ -204,9 +204,7 @@ def merged(model: PreTrainedModel, lora: Lora) -> dict[str, Tensor]:
 def _filled_up(
     token_ids: Tensor, position_ids: Tensor, lengths: Sequence[int], positions: Tensor
 ) -> tuple[Tensor, Tensor, Sequence[int], Tensor]:
-    """A pack with one more example behind it, which is scored as often as it takes to fill it up.
-
-    On CPU a kernel is prepared for each new shape, which costs more than the tokens that are added.
+    """A pack with more examples behind it, and its last token scored as often as is missing.
 
     Args:
         token_ids: [1, num_tokens]
@@ -217,12 +215,13 @@ def _filled_up(
     Returns:
         The same, with tokens in multiples of 128 and positions in multiples of 32.
     """
-    extra = _TOKENS - token_ids.shape[1] % _TOKENS
-    token_ids = nn.functional.pad(token_ids, (0, extra))
-    position_ids = torch.cat((position_ids, torch.arange(extra)[None]), dim=1)
+    fillers = filler_lengths(lengths, multiple=_TOKENS)
+    token_ids = nn.functional.pad(token_ids, (0, sum(fillers)))
+    counts = [torch.arange(length) for length in fillers]
+    position_ids = torch.cat((position_ids[0], *counts))[None]
     last = token_ids.shape[1] - 1
     positions = nn.functional.pad(positions, (0, -len(positions) % _POSITIONS), value=last)
-    return token_ids, position_ids, (*lengths, extra), positions
+    return token_ids, position_ids, (*lengths, *fillers), positions
 
 
 def _whole(module: nn.Module) -> AbstractContextManager[object]:
