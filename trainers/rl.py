@@ -7,6 +7,7 @@ or workers of Ray Train)
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -163,6 +164,7 @@ async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: Stop
         return await asyncio.to_thread(session.run)
     finally:
         grader.close()
+        gc.collect()  # a trainer is part of cycles, with all its weights
 
 
 def _rollouts(job: TrainRl) -> Path:

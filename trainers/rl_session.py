@@ -20,6 +20,7 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoTokenizer, PrinterCallback
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+from trl.trainer.utils import shutdown_event_loop_in_daemon
 
 from prm_search.errors import ConfigurationError
 from prm_search.rl import Collected, Collector, Request, VersionedGenerator
@@ -164,6 +165,8 @@ class RlSession:
         finally:
             if trainer.accelerator.is_main_process:
                 self._folders.remove()
+            # TRL leaves that to the end of the process, which may train again.
+            shutdown_event_loop_in_daemon(trainer.async_loop_thread, trainer.async_loop)
         return OK
 
     def _finish(self, run_dir: Path, callback: RlCallback) -> None:

@@ -29,7 +29,7 @@ from prm_search.prms.tagged_head import TaggedHead
 from prm_search.prms.verdict_tokens import VerdictTokens
 from trainers.cpu_attention import attend
 from trainers.packed_attention import packed_attention, use_packed_attention
-from trainers.packing import Example, epoch_batches, make_pack, split_batch
+from trainers.packing import Example, epoch_batches, filler_lengths, make_pack, split_batch
 from trainers.step_model import StepModel, load_step_model
 
 FAMILIES = [TaggedHead(), VerdictTokens(tag="<extra_0>")]
@@ -258,3 +258,13 @@ def test_packs_divide_a_batch_and_every_process_has_as_many(
     for row in packs:
         for pack in row:
             assert sum(lengths[i] for i in pack) <= tokens_per_pack or len(pack) == 1
+
+
+@given(lengths=LENGTHS, multiple=st.sampled_from([1, 7, 128]))
+def test_fillers_complete_a_pack_and_are_no_longer_than_its_examples(
+    lengths: list[int], multiple: int
+) -> None:
+    fillers = filler_lengths(lengths, multiple=multiple)
+    assert (sum(lengths) + sum(fillers)) % multiple == 0
+    assert sum(fillers) < multiple
+    assert all(0 < length <= max(lengths) for length in fillers)
