@@ -43,7 +43,7 @@ class HackAlarm:
     window: int = 30
     """Updates looked back on; at least 10. A shorter window is faster and noisier. At the beginning
     of a training, all updates are looked at as soon as there are 10."""
-    min_z: float = 4.0
+    min_z: float = 3.0
     """How many standard errors both slopes have to be away from 0; above 0."""
     min_rise: float = 0.02
     """Least rise of the PRM score over the window; at least 0."""
