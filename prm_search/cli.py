@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import difflib
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -242,8 +243,7 @@ def _run_with_hydra(
 
 def _with_home(override: str) -> str:
     """The same with the home folder for ~, which shells leave alone there and Hydra cannot read."""
-    name, _, value = override.partition("=")
-    return f"{name}={Path(value).expanduser()}" if value.startswith("~/") else override
+    return re.sub(r"(?<=[=,\[])~(?=/)", lambda _: str(Path.home()), override)
 
 
 def _deferred(given: Sequence[str]) -> list[str]:

@@ -11,9 +11,8 @@ from accelerate import Accelerator
 from accelerate.utils import is_tensorboard_available, is_wandb_available
 
 from prm_search.errors import ConfigurationError
+from prm_search.store import METRICS
 from trainers.prm_settings import Tracker
-
-METRICS = "metrics.jsonl"
 
 
 class MetricsLog:

@@ -80,12 +80,15 @@ def make_pack(examples: Sequence[Example]) -> Pack:
 def filler_lengths(lengths: Sequence[int], *, multiple: int) -> list[int]:
     """Lengths of meaningless examples that fill a pack up, none longer than its longest.
 
-    On CPU a kernel is prepared for each new number of tokens, and memory of ever other sizes falls
-    to pieces. Either costs more than the tokens that are added.
+    On CPU a kernel is prepared for each new number of tokens, and tensors of ever other sizes
+    fragment the memory. Either costs more than the tokens that are added.
 
     Args:
         lengths: tokens of each example of the pack. [num_examples]
-        multiple: the pack is to have a multiple of so many tokens.
+        multiple: the pack is to have a multiple of so many tokens, at least 1.
+
+    Returns:
+        [num_fillers]; together less than `multiple`.
     """
     missing, longest = -sum(lengths) % multiple, max(lengths)
     return [longest] * (missing // longest) + [missing % longest] * (missing % longest > 0)

@@ -16,7 +16,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from prm_search.errors import ConfigurationError
 from prm_search.reporting.reward_plot import plot_rewards
 from prm_search.rewards.guards import Hacking
-from trainers.metrics import METRICS, MetricsLog
+from prm_search.store import METRICS
+from trainers.metrics import MetricsLog
 from trainers.rl_evaluation import Evaluation, describe
 from trainers.rl_job import TrainRl
 from trainers.rl_progress import RlProgress

@@ -18,7 +18,7 @@ _TOKENS = 512
 
 
 class PackedGRPOTrainer(StepGRPOTrainer):
-    """Computes the probabilities of tokens on packs, and nothing at all on padding.
+    """Computes the probabilities of tokens on packs, without padding the rollouts.
 
     Short and long answers stand side by side in a batch: where padding is computed too, it is
     often as much as the rest.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-METRICS = "metrics.jsonl"
+from prm_search.store import METRICS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

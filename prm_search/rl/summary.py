@@ -38,6 +38,8 @@ class CreditSummary:
     """Share of held-out problems that greedy decoding answers rightly."""
     verified: Estimate | None
     """Share of them with every step right as well; None if nobody can tell."""
+    verified_by_seed: tuple[float, ...]
+    """[num_seeds] the same of each training; empty if nobody can tell."""
     verified_share: Estimate | None
     """Share of the right answers whose steps are all right; None if nobody can tell."""
     verified_over_first: Estimate | None
@@ -110,6 +112,7 @@ def credits_table(summaries: Sequence[CreditSummary]) -> Table:
         "seeds",
         "greedy accuracy",
         "right in every step",
+        "by seed",
         "… over the first",
         "sound share of the right",
         "steps",
@@ -127,6 +130,7 @@ def credits_table(summaries: Sequence[CreditSummary]) -> Table:
             str(one.num_seeds),
             _shown(one.accuracy),
             _shown(one.verified),
+            " ".join(f"{100 * value:.1f}" for value in one.verified_by_seed) or "–",
             _shown(one.verified_over_first, signed=True),
             _shown(one.verified_share),
             f"{one.steps_per_response:.1f}",
@@ -169,6 +173,7 @@ def _summary(
         num_seeds=len(results),
         accuracy=accuracy(_outcomes(results, _is_right)),
         verified=accuracy(verified) if verified else None,
+        verified_by_seed=_by_seed(results) if verified else (),
         verified_share=_sound_share(results) if verified else None,
         verified_over_first=paired_difference(verified, baseline)
         if verified and baseline
@@ -187,6 +192,11 @@ def _is_right(graded: Mapping[str, Any]) -> bool | None:
 
 def _is_verified(graded: Mapping[str, Any]) -> bool | None:
     return None if graded["is_sound"] is None else graded["is_right"] and graded["is_sound"]
+
+
+def _by_seed(results: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    outcomes = [list(_outcomes([result], _is_verified).values()) for result in results]
+    return tuple(sum(verdicts) / len(verdicts) for verdicts in outcomes)
 
 
 def _outcomes(results: Sequence[Mapping[str, Any]], judge: Any) -> dict[tuple[str, int], bool]:

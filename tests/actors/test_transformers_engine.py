@@ -32,23 +32,8 @@ from prm_search.judging.judge import JudgeModel
 from prm_search.policy import Policy
 from prm_search.prms.prm import Prm
 from prm_search.protocols import Generator, Judge, Until
-from prm_search.types import Failure, Problem, Step, StopReason, Trajectory
-
-PROMPT = "Some friends count shells. Ann has 12. Ben gets 7 more than Ann. How many has Ben?"
-TEXTS = (
-    "Ben: Ann has 12 and 12+7=19, so Ben has 19.\n\n",
-    "Cara: Ben has 19 and 19*2=38, so Cara has 38.\n\n",
-    "The answer is \\boxed{38}.",
-)
-CPU = TransformersOptions(device="cpu")
-NUM_POSITIONS = 512
-
-
-def prefix_of(*texts: str, prompt: str = PROMPT, problem_id: str = "p") -> Trajectory:
-    return Trajectory(
-        problem=Problem(id=problem_id, prompt=prompt),
-        steps=tuple(Step(text=text) for text in texts),
-    )
+from prm_search.types import Failure, StopReason
+from tests.actors.shells import CPU, NUM_POSITIONS, PROMPT, TEXTS, prefix_of
 
 
 def policy_of(model: Path, **settings: Any) -> Policy:

@@ -61,6 +61,7 @@ def test_credits_are_compared_problem_by_problem(tmp_path: Path) -> None:
     assert outcome.verified is not None
     assert minimum.verified is not None
     assert (outcome.verified.value, minimum.verified.value) == pytest.approx((0.3, 0.6))
+    assert (outcome.verified_by_seed, minimum.verified_by_seed) == ((0.3, 0.3), (0.6, 0.6))
     assert outcome.verified_share is not None
     assert outcome.verified_share.value == pytest.approx(0.5)
     assert outcome.verified_over_first is None
@@ -80,6 +81,7 @@ def test_without_an_oracle_nothing_is_said_of_steps(tmp_path: Path) -> None:
     [summary] = summarize_credits(read_results(tmp_path), read_curves(tmp_path), first="")
     assert summary.accuracy.value == 0.5
     assert summary.verified is None
+    assert summary.verified_by_seed == ()
     assert summary.verified_share is None
 
 
