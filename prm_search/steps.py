@@ -67,14 +67,15 @@ def split_text(text: str, separator: str) -> tuple[Step, ...]:
 def _spans(pieces: Sequence[str], separator: str) -> list[tuple[int, int]]:
     """Where each step begins and ends, as [start, end) over the pieces."""
     spans: list[tuple[int, int]] = []
-    start, text, searched = 0, "", 0
+    start, text, searched, has_content = 0, "", 0, False
     for end, piece in enumerate(pieces, start=1):
         text += piece
+        has_content = has_content or bool(piece.strip())
         if end < len(pieces) and text.find(separator, searched) < 0:
             searched = max(searched, len(text) - len(separator) + 1)
-        elif text.strip():
+        elif has_content:
             spans.append((start, end))
-            start, text, searched = end, "", 0
+            start, text, searched, has_content = end, "", 0, False
         elif spans:
             spans[-1] = (spans[-1][0], end)
             start, text, searched = end, "", 0

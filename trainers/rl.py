@@ -25,6 +25,8 @@ from prm_search.progress import display_for
 from prm_search.protocols import Scorer
 from prm_search.reporting.credits_plot import plot_credits
 from prm_search.rewards import MicroBatcher, Reward
+from prm_search.rewards.recipes import Part
+from prm_search.rewards.sources import AnswerSource
 from prm_search.rl import (
     KnownRewards,
     RewardKey,
@@ -45,7 +47,7 @@ from prm_search.rl.summary import (
 from prm_search.run_session import INTERRUPTED, OK, running_engines
 from trainers.rl_arguments import latest_checkpoint, num_updates
 from trainers.rl_evaluation import Evaluator
-from trainers.rl_job import MAY_DIFFER, TrainRl, is_finished
+from trainers.rl_job import TrainRl, is_finished
 from trainers.rl_session import Bridge, RlSession
 from trainers.rl_stop import Stop
 from trainers.run_folder import open_run
@@ -55,9 +57,29 @@ CURVES = "credits.png"
 
 def run_job(job: TrainRl, *, config: Mapping[str, object], command: str) -> int:
     """Train; see `trainers.rl_job.TrainRl.run`."""
+    may_differ = job.settings_that_may_differ()
     run_dir = Path(job.run_dir)
-    open_run(run_dir, config, seed=job.seed, command=command, may_differ=MAY_DIFFER)
+    open_run(run_dir, config, seed=job.seed, command=command, may_differ=may_differ)
+    for one in job.trainings():
+        if one.run_dir != job.run_dir:
+            own = _own_config(config, job, one)
+            open_run(Path(one.run_dir), own, seed=one.seed, command=command, may_differ=may_differ)
     return asyncio.run(_run_all(job, command))
+
+
+def _own_config(config: Mapping[str, object], job: TrainRl, training: TrainRl) -> dict[str, object]:
+    """The configuration of one training of several."""
+    own = dict(config)
+    if job.methods:
+        name = Path(training.run_dir).relative_to(job.run_dir).parts[0]
+        own["credit"] = cast("Mapping[str, object]", config["methods"])[name]
+    return own | {
+        "methods": {},
+        "seeds": [],
+        "seed": training.seed,
+        "run_dir": training.run_dir,
+        "model_dir": training.model_dir,
+    }
 
 
 async def _run_all(job: TrainRl, command: str) -> int:
@@ -138,8 +160,14 @@ async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: Stop
             batcher = MicroBatcher(job.reward.source(engines, grader), job.batching)
             collector = SampleCollector(generator, KnownRewards(batcher, known), note=note)
         else:
+            assert scorer is not None
             collector = TreeCollector(
-                generator, job.search, scorer=scorer, grader=grader, note=note
+                generator,
+                job.search,
+                scorer=scorer,
+                grader=grader,
+                outcomes=AnswerSource(grader) if Part.outcome in job.reward.gives else None,
+                note=note,
             )
         evaluator = None
         if job.held_out is not None:

@@ -190,7 +190,9 @@ class RlCallback(TrainerCallback):
         }
 
     def plot(self) -> None:
-        """Draw the curves, if matplotlib is installed."""
+        """Draw the curves so far, if matplotlib is installed."""
+        if not self._history:
+            return
         try:
             plot_rewards(self._history, Path(self._job.run_dir) / PLOT, alarm=self._job.alarm)
         except ConfigurationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,18 +12,20 @@ from prm_search.data import ProblemLoader
 from prm_search.engines import Cluster
 from prm_search.errors import ConfigurationError
 from prm_search.grading import GraderSettings
+from prm_search.job import needs_scorer
 from prm_search.model_settings import require
 from prm_search.policy import Policy
 from prm_search.protocols import SearchAlgorithm
-from prm_search.rewards import MicroBatching
+from prm_search.rewards import MicroBatching, Reward
 from prm_search.rewards.credit import Credit
 from prm_search.rewards.guards import HackAlarm
-from prm_search.rewards.recipes import RewardRecipe
+from prm_search.rewards.recipes import Part, RewardRecipe
 from prm_search.rl.summary import RESULT
 from prm_search.serving.job import EngineFactories
+from prm_search.types import StepScores
 from trainers.rl_settings import RlTrainer
 
-MAY_DIFFER = (
+_MAY_DIFFER = (
     "run_dir",
     "model_dir",
     "cluster",
@@ -33,8 +36,6 @@ MAY_DIFFER = (
     "grader.num_processes",
     "methods",
     "seeds",
-    "trainer.num_updates",
-    "trainer.max_generated_tokens",
     "trainer.ray",
     "trainer.max_restarts",
     "trainer.weights_dir",
@@ -44,7 +45,10 @@ MAY_DIFFER = (
     "trainer.max_checkpoints",
     "trainer.report_to",
 )
-"""Settings that a resumed training may change, because no update depends on them."""
+"""Settings that a resumed training may change, because no update depends on them. Each of several
+trainings records its own credit and seed, so methods and seeds may come and go."""
+_LENGTH = ("trainer.num_updates", "trainer.max_generated_tokens")
+"""May change as well, unless the learning rate falls towards the end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,17 +106,43 @@ class TrainRl:
         require(policy.top_k is None, "policy.top_k", policy.top_k, "must be null in a training")
         if (self.credit is None) == (not self.methods):
             raise ConfigurationError("give either credit or methods")
-        if self.search is not None and self.reward.needs - {Role.PRM}:
-            raise ConfigurationError(
-                "with search=…, step scores are those of its tree, so no judge can give them; "
-                "choose reward=prm_and_answer, or leave search out"
-            )
+        if self.search is not None:
+            self._check_search(self.search)
+        for credit in self.methods.values() if self.credit is None else (self.credit,):
+            credit([self._example(), self._example()])  # refuses a reward that it cannot use
         sizes = self.trainer.problems_per_update % max(1, self.trainer.ray.num_workers)
         if self.search is not None and sizes:
             raise ConfigurationError(
                 "with search=…, a group cannot be divided between processes; make "
                 "trainer.problems_per_update a multiple of trainer.ray.num_workers"
             )
+
+    def _check_search(self, search: SearchAlgorithm) -> None:
+        if self.reward.needs != {Role.PRM}:
+            raise ConfigurationError(
+                "with search=…, step scores are those of its tree, so they come from the PRM and "
+                "from nothing else; choose reward=prm_and_answer or reward=prm, or leave search out"
+            )
+        if not needs_scorer(search):
+            raise ConfigurationError(
+                f"{type(search).__name__} scores no steps; choose a search that does, or leave "
+                "search out"
+            )
+
+    def _example(self) -> Reward:
+        """A reward with all that the source gives."""
+        gives = self.reward.gives
+        return Reward(
+            spans=((0, 1),),
+            scores=StepScores(values=(1.0,)) if Part.scores in gives else None,
+            outcome=1.0 if Part.outcome in gives else None,
+        )
+
+    def settings_that_may_differ(self) -> tuple[str, ...]:
+        """Names of those that a resumed training may change, because no update depends on them."""
+        if self.trainer.optimizer.decay_share > 0:
+            return _MAY_DIFFER
+        return _MAY_DIFFER + _LENGTH
 
     def trainings(self) -> Iterator[TrainRl]:
         """The trainings, each with one credit, one seed and a run directory of its own."""
@@ -156,5 +186,15 @@ class TrainRl:
 
 
 def is_finished(job: TrainRl) -> bool:
-    """Whether a training with one credit and one seed has come to its end."""
-    return (Path(job.run_dir) / RESULT).exists()
+    """Whether a training with one credit and one seed has come to its end.
+
+    One that had been shorter, and has been given more updates since, has not.
+    """
+    path = Path(job.run_dir) / RESULT
+    if not path.exists():
+        return False
+    result = json.loads(path.read_text())
+    limit = job.trainer.max_generated_tokens
+    return result["updates"] >= job.trainer.num_updates or (
+        limit is not None and result["generated_tokens"] >= limit
+    )

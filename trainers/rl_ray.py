@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ray import cloudpickle
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from prm_search.budget import Role
+from prm_search.data import ProblemLoader
 from prm_search.engines import Engine
 from prm_search.errors import ConfigurationError, TrainingError
 from prm_search.run_session import INTERRUPTED, OK
@@ -43,7 +44,7 @@ async def train_on_ray(job: TrainRl, engines: Mapping[Role, Engine], *, stop: as
     resources = {"CPU": workers.num_cpus}
     if workers.num_gpus:
         resources["GPU"] = workers.num_gpus
-    absolute = _absolute(job)
+    absolute = for_workers(job)
     trainer = TorchTrainer(
         _work,
         train_loop_config={"work": _dumps((absolute, dict(engines)))},
@@ -83,11 +84,17 @@ def _dumps(value: object) -> bytes:
     return cloudpickle.dumps(value)  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _absolute(job: TrainRl) -> TrainRl:
+def for_workers(job: TrainRl) -> TrainRl:
     """The same job without engines, for workers that run in another folder."""
 
     def absolute(path: str) -> str:
         return str(Path(path).expanduser().absolute())
+
+    def loader(problems: ProblemLoader) -> ProblemLoader:
+        path: object = getattr(problems, "path", None)
+        if not isinstance(path, str):
+            return problems
+        return replace(cast("Any", problems), path=absolute(path))
 
     model = job.policy.model
     is_folder = Path(model).expanduser().is_dir()
@@ -96,6 +103,8 @@ def _absolute(job: TrainRl) -> TrainRl:
         policy=replace(job.policy, model=absolute(model) if is_folder else model),
         engine=EngineFactories(),
         cluster=None,  # pyright: ignore[reportArgumentType]  # what is launched there stays there
+        data=loader(job.data),
+        held_out=None if job.held_out is None else loader(job.held_out),
         run_dir=absolute(job.run_dir),
         model_dir=absolute(job.model_dir),
     )

@@ -78,6 +78,8 @@ class Notes:
         }
         if times.hidden_share is not None:
             metrics["hidden_scoring_share"] = times.hidden_share
+        if self.collected.share_from_search is not None:
+            metrics["share_from_search"] = self.collected.share_from_search
         return metrics
 
 
@@ -165,6 +167,7 @@ class RlSession:
         finally:
             if trainer.accelerator.is_main_process:
                 self._folders.remove()
+                callback.plot()
             # TRL leaves that to the end of the process, which may train again.
             shutdown_event_loop_in_daemon(trainer.async_loop_thread, trainer.async_loop)
         return OK
@@ -183,7 +186,6 @@ class RlSession:
                 dtype=_engine_dtype(job),
                 card=policy_card(job, result),
             )
-            callback.plot()
             (run_dir / RESULT).write_text(json.dumps(result, indent=2) + "\n")
         callback.say(f"Model: {job.model_dir}")
         trainer.accelerator.wait_for_everyone()

@@ -109,6 +109,8 @@ class Reading:
         Raises:
             DataError: if the query does not hold the prompt.
         """
+        if not prompt:
+            raise DataError("the prompt holds no problem")
         _, found, completion = query.partition(prompt)
         if not found:
             raise DataError(f"the query {query[:80]!r} does not hold its prompt {prompt[:80]!r}")

@@ -30,6 +30,7 @@ _MAX_ROLLOUTS = 64
 """In one request. The server batches across requests, so more gain nothing."""
 _LATER = frozenset({429, 502, 503, 504})
 """Overloaded, or behind a proxy that does not reach it, or without an engine, or too slow."""
+_TOO_LARGE = 413
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
 """Seconds between two attempts; each pause is twice as long as the one before."""
 _log = logging.getLogger(__name__)
@@ -89,8 +90,17 @@ class RemoteRewarder:
         return [one for part in await gather_all(map(self._ask, parts)) for one in part]
 
     async def _ask(self, rollouts: Sequence[Trajectory]) -> list[Scored]:
-        body = json.dumps({"rollouts": [_to_json(rollout) for rollout in rollouts]}).encode()
-        items = _items(await self._answer(body), self._url)
+        content = {"rollouts": [_to_json(rollout) for rollout in rollouts]}
+        body = json.dumps(content, ensure_ascii=False).encode()
+        try:
+            text = await self._answer(body)
+        except _TooLargeError as error:
+            if len(rollouts) == 1:
+                raise EngineError(str(error)) from error
+            half = len(rollouts) // 2
+            parts = await gather_all(map(self._ask, (rollouts[:half], rollouts[half:])))
+            return [one for part in parts for one in part]
+        items = _items(text, self._url)
         if len(items) != len(rollouts):
             raise EngineError(f"{self._url}: {len(items)} rewards for {len(rollouts)} rollouts")
         return [_from_json(item) for item in items]
@@ -151,11 +161,16 @@ class RemoteRewarder:
             return ConfigurationError(
                 f"{self._url} refuses the key; put the server's into ${KEY_VARIABLE}"
             )
-        return EngineError(f"{self._url} answered {error.code}: {text}")
+        message = f"{self._url} answered {error.code}: {text}"
+        return _TooLargeError(message) if error.code == _TOO_LARGE else EngineError(message)
 
 
 class _LaterError(Exception):
     """Asking again may help."""
+
+
+class _TooLargeError(Exception):
+    """Fewer rollouts at once may be taken."""
 
 
 class _AwayError(_LaterError):

@@ -4,18 +4,31 @@
         def step(self, action):
             return text_env_step(self.problem, action, self.answer)
 
-It asks the server at $PRM_SEARCH_REWARD_URL. A generator that returns `rewards` as lists of
-tokens takes them from `prm_search.plugins.token_rewards.token_rewards`.
+It asks the server at $PRM_SEARCH_REWARD_URL.
+
+Credit of steps: a generator that returns `rewards` as lists of tokens takes them from
+`encoded_rewards`, and `step_advantages` is the estimator that reads them:
+
+    register_advantage_estimator("prm_stepwise")(step_advantages)
+
+With an estimator that sums rewards from each token on, take
+`prm_search.plugins.token_rewards.token_rewards` instead.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
 
+from prm_search.errors import ConfigurationError, ScoringError
+from prm_search.plugins import verl_advantages, verl_rows
 from prm_search.plugins.default import default_reading, default_rewarder
 from prm_search.plugins.reading import Text
+from prm_search.rewards import Reward
 from prm_search.rewards.rewarder import Rewarder, Scored
 from prm_search.serving.answers import rollout_answer
+from prm_search.types import StepScores
 
 
 def text_env_step(
@@ -47,3 +60,49 @@ def text_env_step(
         "done": True,
         "metadata": rollout_answer(scored, None),
     }
+
+
+def encoded_rewards(reward: Reward, sizes: Sequence[int]) -> list[float]:
+    """Rewards of tokens that hold the step scores; their sum is the outcome, -1 if there is none.
+
+    Args:
+        reward: of the rollout.
+        sizes: [num_steps] tokens of each step; for an empty completion [1].
+
+    Returns:
+        [num_tokens]
+
+    Raises:
+        ScoringError: if something failed.
+        ConfigurationError: if there are no step scores.
+    """
+    if reward.failures:
+        raise ScoringError("; ".join(failure.message for failure in reward.failures))
+    if not isinstance(reward.scores, StepScores):
+        raise ConfigurationError("step credit needs step scores; add a PRM or a judge")
+    return verl_rows.encode(
+        reward.scores.values or (0.0,), sizes, cast("float | None", reward.outcome)
+    )
+
+
+def step_advantages(
+    token_level_rewards: Any,
+    response_mask: Any,
+    *,
+    index: Sequence[object] | None = None,
+    **options: object,
+) -> tuple[Any, Any]:
+    """Advantages and returns of tokens, as `register_advantage_estimator` has it.
+
+    By the default credit: the minimum of the step scores and the outcome.
+
+    Args:
+        token_level_rewards: [batch, num_tokens] of `encoded_rewards`, with 0 behind.
+        response_mask: [batch, num_tokens]
+        index: [batch] the same for rollouts of one problem.
+        options: what else SkyRL passes; not needed.
+
+    Raises:
+        ConfigurationError: if something else was added to the rewards, such as a KL penalty.
+    """
+    return verl_advantages.step_advantages(token_level_rewards, response_mask, index=index)

@@ -3,18 +3,29 @@
 Both ask the server at $PRM_SEARCH_REWARD_URL, and take one sample or, under `--group-rm`, a
 list of them. `--rm-type remote_rm --rm-url http://:KEY@127.0.0.1:8421/slime` does the same
 without this module.
+
+Credit of steps takes two functions:
+
+    --group-rm --custom-rm-path prm_search.plugins.slime.reward_and_credit
+    --custom-advantage-function-path prm_search.plugins.slime.step_advantages
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
-from prm_search.errors import ScoringError
+from prm_search.errors import ConfigurationError, ScoringError
 from prm_search.plugins.default import default_reading, default_rewarder
+from prm_search.plugins.step_sizes import step_sizes
+from prm_search.rewards.credit import Credit, GroupCredit, spread_over_sizes
 from prm_search.rewards.rewarder import Scored
 from prm_search.serving.answers import rollout_answer
 from prm_search.types import Trajectory
+
+_ADVANTAGES = "step_advantages"
 
 
 async def reward(args: object, sample: Any, **options: object) -> float | list[float]:
@@ -41,6 +52,87 @@ async def reward_with_steps(
         one.require_number()
     answers = [rollout_answer(one, None) for one in scored]
     return answers if isinstance(sample, list) else answers[0]
+
+
+class RewardAndCredit:
+    """The numbers of a group, whose samples get the advantages of their tokens as well.
+
+    They are left in `train_metadata`, where `step_advantages` finds them. `reward_and_credit` is
+    one with the default credit; for another, put one of these into a module of your own and
+    name that one.
+    """
+
+    def __init__(self, credit: Credit | None = None, *, tokenizer: Any = None) -> None:
+        """Take a credit.
+
+        Args:
+            credit: how rewards become advantages; None takes the minimum and the outcome.
+            tokenizer: of the policy; None loads that of `--hf-checkpoint`.
+        """
+        self._credit = credit or GroupCredit()
+        self._tokenizer = tokenizer
+
+    async def __call__(self, args: Any, samples: Any, **options: object) -> list[float]:
+        """As `--group-rm` calls it.
+
+        Raises:
+            ScoringError: if something failed.
+            ConfigurationError: without `--group-rm`.
+        """
+        if not isinstance(samples, list):
+            raise ConfigurationError("credit compares the samples of a problem; set --group-rm")
+        group = cast("list[Any]", samples)
+        scored = await _ask(group)
+        numbers = [one.require_number() for one in scored]
+        tokenizer = self._tokenizer or _tokenizer(args.hf_checkpoint)
+        credited = self._credit([one.reward for one in scored])
+        for sample, one, advantages in zip(group, scored, credited, strict=True):
+            token_ids = list(sample.tokens[len(sample.tokens) - sample.response_length :])
+            ends = [end for _, end in one.reward.spans]
+            sizes = await asyncio.to_thread(step_sizes, token_ids, ends, tokenizer.decode)
+            tokens: list[float] = []
+            if token_ids:
+                tokens = spread_over_sizes(advantages, sizes).tolist()
+            sample.train_metadata = {**(sample.train_metadata or {}), _ADVANTAGES: tokens}
+        return numbers
+
+
+reward_and_credit = RewardAndCredit()
+
+
+def step_advantages(args: object, rollout_data: dict[str, Any]) -> None:
+    """Puts the advantages of tokens where slime's loss looks for them.
+
+    Raises:
+        ConfigurationError: if `reward_and_credit` did not leave them there, or each process has
+            only a part of a sample (context parallelism).
+    """
+    metadata = cast("Sequence[Mapping[str, Any] | None]", rollout_data.get("metadata") or ())
+    places = cast("Sequence[Any]", rollout_data["kl"])
+    found: list[Any] = []
+    for index, place in enumerate(places):
+        own = metadata[index] if index < len(metadata) else None
+        if own is None or _ADVANTAGES not in own:
+            raise ConfigurationError(
+                "the samples bring no advantages of tokens; set --group-rm --custom-rm-path "
+                "prm_search.plugins.slime.reward_and_credit"
+            )
+        if len(own[_ADVANTAGES]) != len(place):
+            raise ConfigurationError(
+                f"sample {index} has advantages of {len(own[_ADVANTAGES])} tokens and "
+                f"{len(place)} are here; step credit needs --context-parallel-size 1"
+            )
+        found.append(place.new_tensor(own[_ADVANTAGES]))
+    rollout_data["advantages"] = found
+    rollout_data["returns"] = list(found)
+
+
+@cache
+def _tokenizer(path: str) -> Any:
+    from transformers import AutoTokenizer
+
+    load: Any = AutoTokenizer.from_pretrained  # pyright: ignore[reportUnknownMemberType]
+    return load(path)
 
 
 async def _ask(sample: Any) -> list[Scored]:

@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, cast
 
 from prm_search.errors import ConfigurationError
 from prm_search.plugins.default import default_reading, default_rewarder
 from prm_search.plugins.reading import Reading, Text
+from prm_search.plugins.step_sizes import step_sizes
 from prm_search.rewards.rewarder import Rewarder, Scored
 from prm_search.types import StepScores, Trajectory
 
@@ -119,7 +118,7 @@ class PrmRewardManager:
         )
         scored = await _ask(self._rewarder or default_rewarder(), rollout)
         ends = [end for _, end in scored.reward.spans]
-        sizes = await asyncio.to_thread(self._step_sizes, token_ids, ends)
+        sizes = await asyncio.to_thread(step_sizes, token_ids, ends, self._decode)
         outcome = scored.reward.outcome
         info = _info(scored) | {
             "outcome": json.dumps(outcome if outcome is None else float(cast("float", outcome))),
@@ -129,29 +128,6 @@ class PrmRewardManager:
 
     def _decode(self, token_ids: Sequence[int]) -> str:
         return self._tokenizer.decode(token_ids, skip_special_tokens=True)
-
-    def _step_sizes(self, token_ids: Sequence[int], ends: Sequence[int]) -> list[int]:
-        """Tokens of each step; for an empty completion all tokens as one step.
-
-        A token belongs to the step that holds its last character, what follows the last step
-        to that one.
-
-        Args:
-            token_ids: [num_tokens] of the response.
-            ends: [num_steps] where the steps end, in characters of the completion.
-        """
-        places = [0]
-        for end in ends[:-1]:
-            places.append(
-                bisect_right(
-                    range(len(token_ids) + 1),
-                    end,
-                    lo=places[-1],
-                    key=lambda size: len(self._decode(token_ids[:size])),
-                )
-                - 1
-            )
-        return [end - start for start, end in pairwise([*places, len(token_ids)])]
 
     @classmethod
     def assemble_rm_scores(cls, data: Any, scores: Sequence[float]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol, cast
 
 from prm_search.budget import Role
@@ -13,12 +14,26 @@ from prm_search.rewards.reward import RewardSource
 from prm_search.rewards.sources import AnswerSource, Blend, Combination, JudgeSource, PrmSource
 
 
+class Part(StrEnum):
+    """What a reward can consist of."""
+
+    scores = "scores"
+    """One for each step."""
+    outcome = "outcome"
+    """One for the whole rollout."""
+
+
 class RewardRecipe(Protocol):
     """A frozen dataclass that makes a source once the engines run."""
 
     @property
     def needs(self) -> frozenset[Role]:
         """The engines that it takes."""
+        ...
+
+    @property
+    def gives(self) -> frozenset[Part]:
+        """What its rewards consist of."""
         ...
 
     def source(self, engines: Mapping[Role, object], grader: Grader) -> RewardSource:
@@ -34,6 +49,11 @@ class PrmReward:
     def needs(self) -> frozenset[Role]:
         """The PRM."""
         return frozenset({Role.PRM})
+
+    @property
+    def gives(self) -> frozenset[Part]:
+        """Step scores."""
+        return frozenset({Part.scores})
 
     def source(self, engines: Mapping[Role, object], grader: Grader) -> RewardSource:
         """The source; see `RewardRecipe`."""
@@ -58,6 +78,11 @@ class JudgeReward:
         """The judge."""
         return frozenset({Role.JUDGE})
 
+    @property
+    def gives(self) -> frozenset[Part]:
+        """Step scores."""
+        return frozenset({Part.scores})
+
     def source(self, engines: Mapping[Role, object], grader: Grader) -> RewardSource:
         """The source; see `RewardRecipe`."""
         judge = cast("Judge", engines[Role.JUDGE])
@@ -72,6 +97,11 @@ class AnswerReward:
     def needs(self) -> frozenset[Role]:
         """Nothing."""
         return frozenset()
+
+    @property
+    def gives(self) -> frozenset[Part]:
+        """Outcomes."""
+        return frozenset({Part.outcome})
 
     def source(self, engines: Mapping[Role, object], grader: Grader) -> RewardSource:
         """The source; see `RewardRecipe`."""
@@ -95,6 +125,11 @@ class CombinedReward:
     def needs(self) -> frozenset[Role]:
         """What the sources need."""
         return frozenset[Role]().union(*(part.needs for part in self.parts.values()))
+
+    @property
+    def gives(self) -> frozenset[Part]:
+        """What the sources give."""
+        return frozenset[Part]().union(*(part.gives for part in self.parts.values()))
 
     def source(self, engines: Mapping[Role, object], grader: Grader) -> RewardSource:
         """The source; see `RewardRecipe`."""

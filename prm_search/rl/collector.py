@@ -42,6 +42,8 @@ class Collected:
     usage: Usage
     """Of the policy, samples that were drawn in vain included."""
     times: RolloutTimes
+    share_from_search: float | None = None
+    """Of the rollouts, those that a search has found; None if there is no search."""
 
 
 class Collector(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -68,6 +69,8 @@ class _Api:
     ) -> None:
         self._service = service
         self._reading = reading
+        # Our own protocol names the problem as it is, and says what was cut off.
+        self._plain_reading = replace(reading, problem_pattern=None, needs_end_token=False)
         self._settings = settings
         self._metrics = metrics
 
@@ -83,6 +86,8 @@ class _Api:
             self._read(f"rollouts.{index}", item) for index, item in enumerate(body.rollouts)
         ]
         scored = await self._ask(rollouts)
+        if not self._service.is_healthy and is_passing(scored):
+            raise HTTPException(503, "no engine is running", _LATER)
         groups = [
             rollout.problem.id if item.group is None else f"group {item.group}"
             for item, rollout in zip(body.rollouts, rollouts, strict=True)
@@ -169,13 +174,13 @@ class _Api:
     def _read(self, place: str, item: RolloutBody) -> Trajectory:
         try:
             if item.steps is None:
-                return self._reading.rollout(
+                return self._plain_reading.rollout(
                     item.problem,
                     item.completion or "",
                     item.answer,
                     is_truncated=item.is_truncated,
                 )
-            problem = self._reading.problem(item.problem, item.answer)
+            problem = self._plain_reading.problem(item.problem, item.answer)
         except DataError as error:
             raise _unusable(place, str(error)) from error
         return _from_steps(problem, item.steps, is_truncated=bool(item.is_truncated))
@@ -183,14 +188,15 @@ class _Api:
     def _read_slime(self, body: SlimeBody) -> Trajectory:
         self._check_length("response", body.response)
         prompt = body.prompt
-        if not isinstance(prompt, str):
+        if isinstance(prompt, str):
+            self._check_length("prompt", prompt)
+        else:
+            self._check_length("prompt", "".join(message.content for message in prompt))
             prompt = [message.model_dump() for message in prompt]
         try:
-            rollout = self._reading.rollout(prompt, body.response, body.label)
+            return self._reading.rollout(prompt, body.response, body.label)
         except DataError as error:
             raise _unusable("prompt", str(error)) from error
-        self._check_length("prompt", rollout.problem.prompt)
-        return rollout
 
     def _check_count(self, place: str, count: int) -> None:
         limit = min(self._settings.max_rollouts, self._service.max_queue)

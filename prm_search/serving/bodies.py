@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -22,6 +22,15 @@ Answer = Text | int | PlainNumber | None
 """A reference answer, where one is known."""
 
 
+MAX_ITEMS = 16384
+"""In any list of a body, whatever the settings of the server."""
+
+
+def _list_field(**options: Any) -> Any:
+    """A list that is not read further than it may be, nor beyond its first wrong item."""
+    return Field(max_length=MAX_ITEMS, fail_fast=True, **options)
+
+
 class _Own(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -38,7 +47,7 @@ class RolloutBody(_Own):
     problem: Text = Field(min_length=1)
     """The problem as the PRM shall see it, without a chat template."""
     completion: Text | None = None
-    steps: list[Text] | None = None
+    steps: list[Text] | None = _list_field(default=None)
     """Their separators included: joined, they are the completion."""
     answer: Answer = None
     is_truncated: bool | None = None
@@ -59,16 +68,16 @@ class RolloutBody(_Own):
 class RewardsBody(_Own):
     """`POST /v1/rewards`."""
 
-    rollouts: list[RolloutBody] = Field(min_length=1)
+    rollouts: list[RolloutBody] = _list_field(min_length=1)
 
 
 class OpenRlhfBody(_Foreign):
     """`POST /get_reward`, as OpenRLHF sends it."""
 
-    query: list[Text] = Field(min_length=1)
+    query: list[Text] = _list_field(min_length=1)
     """Prompt and response, special tokens kept."""
-    prompts: list[Text]
-    labels: list[Answer] | None = None
+    prompts: list[Text] = _list_field()
+    labels: list[Answer] | None = _list_field(default=None)
 
     @model_validator(mode="after")
     def _are_as_many(self) -> OpenRlhfBody:
@@ -88,6 +97,6 @@ class MessageBody(_Foreign):
 class SlimeBody(_Foreign):
     """`POST /slime`, as slime's remote_rm sends it."""
 
-    prompt: Text | list[MessageBody]
+    prompt: Text | Annotated[list[MessageBody], _list_field()]
     response: Text
     label: Answer = None

@@ -21,7 +21,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _OPEN = frozenset({"/health"})
-"""What probes of a cluster manager ask for, which know no key."""
+"""What probes of a cluster manager ask for, which know no key. No body of theirs is read."""
 _BODY_SECONDS = 60.0
 """How long a client may take to send a body."""
 
@@ -74,9 +74,10 @@ class Guard:
 
         try:
             headers = dict(scope["headers"])
-            if scope["path"] not in _OPEN and not self._is_known(headers.get(b"authorization")):
+            is_open = scope["path"] in _OPEN
+            if not is_open and not self._is_known(headers.get(b"authorization")):
                 raise _RefusedError(401, "the API key is missing or wrong")
-            body = await self._read(headers, receive)
+            body = b"" if is_open else await self._read(headers, receive)
             if body is not None:
                 await self._app(scope, _replay(body, receive), watch)
         except _RefusedError as refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -29,7 +30,7 @@ async def run_server(job: ServeJob, *, console: Console) -> int:
     """Start the engines and answer requests until Ctrl-C or SIGTERM.
 
     Returns:
-        0; requests in flight have been answered.
+        0; requests in flight have been answered, unless it says otherwise.
 
     Raises:
         PrmSearchError: if it cannot be started: no key, no port, no engine, a credit that needs
@@ -55,18 +56,35 @@ async def run_server(job: ServeJob, *, console: Console) -> int:
                     settings=job.server,
                     key=key.value if key else None,
                 )
-                await serve(app, listener, settings=job.server,
-                            on_start=lambda: _introduce(listener, key, display.say))  # fmt: skip
+                all_answered = await serve(
+                    app,
+                    listener,
+                    settings=job.server,
+                    on_start=lambda: _introduce(listener, key, display.say),
+                )
             finally:
-                await service.close()
+                await _close(service, job.server)
                 await asyncio.to_thread(grader.close)
-    display.say("Stopped; every request that had been accepted is answered.")
+    display.say(
+        "Stopped; every request that had been accepted is answered."
+        if all_answered
+        else "Stopped; requests in flight were given up."
+    )
     return OK
+
+
+async def _close(service: RewardService, settings: ServerSettings) -> None:
+    """Finish what is in the queue, unless an engine hangs."""
+    try:
+        async with asyncio.timeout(settings.longest_grace):
+            await service.close()
+    except TimeoutError:  # whoever had asked has been told to ask again
+        pass
 
 
 async def serve(
     app: App, listener: socket.socket, *, settings: ServerSettings, on_start: Callable[[], None]
-) -> None:
+) -> bool:
     """Answer requests until SIGINT or SIGTERM; then finish those in flight.
 
     A second Ctrl-C ends at once.
@@ -76,6 +94,10 @@ async def serve(
         listener: bound to its address.
         settings: limits.
         on_start: called once requests are taken.
+
+    Returns:
+        Whether every request was answered: False if they took longer than the grace, or a second
+        Ctrl-C came.
     """
     server = _Server(
         uvicorn.Config(
@@ -88,7 +110,7 @@ async def serve(
             # Clients keep connections for the next update; one that is closed under a request
             # would look like a lost one.
             timeout_keep_alive=120,
-            timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+            timeout_graceful_shutdown=math.ceil(settings.longest_grace),
         )
     )
     server.on_start = on_start
@@ -101,6 +123,8 @@ async def serve(
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
+    # Those that uvicorn has cancelled have not ended yet.
+    return not server.force_exit and not server.server_state.tasks
 
 
 class _Server(uvicorn.Server):

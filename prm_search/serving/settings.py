@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prm_search.errors import ConfigurationError
+from prm_search.serving.bodies import MAX_ITEMS
 
 KEY_VARIABLE = "PRM_SEARCH_API_KEY"
 
@@ -26,7 +27,7 @@ class ServerSettings:
     max_body_mib: float = 8.0
     """Largest body of a request, in MiB."""
     max_rollouts: int = 256
-    """Rollouts in one request; at most batching.max_queue."""
+    """Rollouts in one request; at most batching.max_queue, and at most 16384."""
     max_characters: int = 262144
     """Longest prompt and longest completion."""
     max_seconds: float = 170.0
@@ -34,16 +35,25 @@ class ServerSettings:
     all the same, so that asking again is cheap."""
     max_connections: int = 1024
     """Open at the same time; others get 503."""
-    grace_seconds: float = 60.0
-    """How long a server that was told to end waits for the requests in flight."""
+    grace_seconds: float | None = None
+    """How long a server that was told to end waits for the requests in flight; null waits for as
+    long as they may take. Ctrl-C again ends it at once."""
 
     def __post_init__(self) -> None:
         for name in ("max_body_mib", "max_rollouts", "max_characters", "max_seconds",
-                     "max_connections", "grace_seconds"):  # fmt: skip
+                     "max_connections"):  # fmt: skip
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigurationError(
                     f"server.{name} must be above 0 and finite, not {getattr(self, name)}"
                 )
+        if self.grace_seconds is not None and not 0 < self.grace_seconds < float("inf"):
+            raise ConfigurationError(
+                f"server.grace_seconds must be above 0 and finite, not {self.grace_seconds}"
+            )
+        if self.max_rollouts > MAX_ITEMS:
+            raise ConfigurationError(
+                f"server.max_rollouts must be at most {MAX_ITEMS}, not {self.max_rollouts}"
+            )
         if not 0 <= self.port < 2**16:
             raise ConfigurationError(f"server.port must be in [0, 65535], not {self.port}")
         if not self.needs_key and not self.is_local:
@@ -51,6 +61,11 @@ class ServerSettings:
                 f"server.host={self.host} can be reached by others; they must need a key: set "
                 "server.needs_key=true"
             )
+
+    @property
+    def longest_grace(self) -> float:
+        """Seconds that requests in flight have when the server is told to end."""
+        return self.max_seconds + 10 if self.grace_seconds is None else self.grace_seconds
 
     @property
     def is_local(self) -> bool:

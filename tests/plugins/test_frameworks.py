@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +18,11 @@ from prm_search.errors import ConfigurationError, ScoringError
 from prm_search.plugins import nemo_rl, skyrl, slime, verifiers, verl
 from prm_search.plugins.default import default_reading, default_rewarder
 from prm_search.plugins.openrlhf import OpenRlhfReward
+from prm_search.rewards import Reward
+from prm_search.rewards.credit import GroupCredit
 from prm_search.rewards.rewarder import LocalRewarder
 from prm_search.serving.service import RewardService
+from prm_search.types import Failure, StepScores
 from tests.plugins.server import serving
 from tests.serving.clients import KEY, PROBLEM, SOLUTION, WRONG, fake_source
 
@@ -133,6 +136,9 @@ class Sample:
     prompt: object = PROBLEM
     label: object = "12"
     status: Status = Status.COMPLETED
+    tokens: list[int] = field(default_factory=list[int])
+    response_length: int = 0
+    train_metadata: dict[str, Any] | None = None
 
 
 async def test_slime_gets_numbers_for_samples_and_groups() -> None:
@@ -146,6 +152,77 @@ async def test_slime_gets_numbers_for_samples_and_groups() -> None:
     assert answer["scores"] == [0.9, 0.9]
     with pytest.raises(ScoringError, match="aborted"):
         await slime.reward(None, Sample(SOLUTION, status=Status.ABORTED))
+
+
+def words(text: str) -> Sample:
+    size = len(text.split(" "))
+    return Sample(text, tokens=[7, 7, 7, *range(size)], response_length=size)
+
+
+async def test_slime_gets_the_advantages_of_tokens() -> None:
+    torch = pytest.importorskip("torch")
+
+    class Tokenizer:
+        def decode(self, token_ids: list[int]) -> str:
+            # Both solutions have the same words but for two, of equal length.
+            return " ".join(SOLUTION.split(" ")[index] for index in token_ids)
+
+    samples = [words(SOLUTION), words(SOLUTION.replace("12", "13"))]
+    credit = slime.RewardAndCredit(tokenizer=Tokenizer())
+    assert await credit(SimpleNamespace(), samples) == pytest.approx([1.9, 0.9])
+    sizes = [sample.response_length for sample in samples]
+    data: dict[str, Any] = {
+        "kl": [torch.zeros(size) for size in sizes],
+        "metadata": [sample.train_metadata for sample in samples],
+    }
+    slime.step_advantages(None, data)
+    assert [len(values) for values in data["advantages"]] == sizes
+    # Equal step scores: what is left is the outcome.
+    for values, sign in zip(data["returns"], (1, -1), strict=True):
+        assert values.tolist() == pytest.approx([sign] * len(values))
+    data["kl"][1] = torch.zeros(3)
+    with pytest.raises(ConfigurationError, match="context-parallel-size 1"):
+        slime.step_advantages(None, data)
+    with pytest.raises(ConfigurationError, match="reward_and_credit"):
+        slime.step_advantages(None, {"kl": data["kl"]})
+    with pytest.raises(ConfigurationError, match="--group-rm"):
+        await slime.reward_and_credit(None, samples[0])
+
+
+def test_skyrl_gets_the_advantages_of_tokens() -> None:
+    torch = pytest.importorskip("torch")
+    rewards = [
+        Reward(spans=((0, 2), (2, 5)), scores=StepScores(values=(0.5, 0.25)), outcome=1.0),
+        Reward(spans=((0, 3),), scores=StepScores(values=(0.75,)), outcome=0.0),
+    ]
+    sizes = [[2, 3], [3]]
+    rows = [skyrl.encoded_rewards(*both) for both in zip(rewards, sizes, strict=True)]
+    assert [sum(row) for row in rows] == [1.0, 0.0]
+    matrix = torch.zeros(2, 6)
+    mask = torch.zeros(2, 6)
+    for place, row in enumerate(rows):
+        matrix[place, : len(row)] = torch.tensor(row)
+        mask[place, : len(row)] = 1
+    advantages, returns = skyrl.step_advantages(
+        token_level_rewards=matrix,
+        response_mask=mask,
+        index=["a", "a"],
+        values=None,
+        config=None,
+        gamma=1.0,
+        lambd=1.0,
+        grpo_norm_by_std=True,
+    )
+    credited = GroupCredit()(rewards)
+    for place, (one, own) in enumerate(zip(credited, sizes, strict=True)):
+        expected = np.repeat(one.steps, own)
+        assert advantages[place, : len(expected)].tolist() == pytest.approx(expected, abs=1e-4)
+        assert not advantages[place, len(expected) :].any()
+    assert returns.equal(advantages)
+    with pytest.raises(ScoringError, match="no answer"):
+        skyrl.encoded_rewards(
+            Reward(spans=((0, 1),), scores=Failure(kind="x", message="no answer")), [1]
+        )
 
 
 async def test_verifiers_calls_with_names() -> None:

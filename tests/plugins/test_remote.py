@@ -5,11 +5,13 @@ import logging
 import pickle
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
+from prm_search.budget import Role
 from prm_search.concurrency import gather_all
 from prm_search.errors import ConfigurationError, EngineError
 from prm_search.fakes import FakeScorer
@@ -17,8 +19,10 @@ from prm_search.plugins.reading import Reading
 from prm_search.plugins.remote import RemoteRewarder
 from prm_search.rewards import MicroBatching
 from prm_search.rewards.rewarder import LocalRewarder
+from prm_search.rewards.sources import PrmSource
 from prm_search.serving.service import RewardService
-from prm_search.types import Trajectory
+from prm_search.serving.settings import ServerSettings
+from prm_search.types import Scoring, Trajectory
 from tests.plugins.server import serving
 from tests.serving.clients import KEY, PROBLEM, SOLUTION, WRONG, fake_source
 
@@ -60,6 +64,46 @@ async def test_an_overloaded_server_is_asked_again_until_all_are_rewarded() -> N
             for index, text in enumerate(texts)
         )
     assert [one.reward.outcome for (one,) in answers] == [1.0] * 60
+
+
+async def test_a_server_that_takes_less_at_once_gets_less_at_once() -> None:
+    here = await LocalRewarder(fake_source())(rollouts())
+    with serving(RewardService(fake_source()), settings=ServerSettings(max_rollouts=2)) as url:
+        there = await RemoteRewarder(url)(rollouts())
+    assert [one.number for one in there] == [one.number for one in here]
+
+
+async def test_a_rollout_that_alone_is_too_large_is_an_error() -> None:
+    settings = ServerSettings(max_characters=10)
+    with (
+        serving(RewardService(fake_source()), settings=settings) as url,
+        pytest.raises(EngineError, match=r"413.*at most 10"),
+    ):
+        await RemoteRewarder(url)(rollouts()[:2])
+
+
+async def test_a_server_that_reads_rendered_chats_takes_plain_problems_too() -> None:
+    reading = Reading(problem_pattern="user:(.*?):end", needs_end_token=True)
+    with serving(RewardService(fake_source()), reading=reading) as url:
+        [one] = await RemoteRewarder(url)(rollouts()[:1])
+    assert one.reward.outcome == 1.0
+
+
+class Gone:
+    """The pool of an engine of which no replica is left."""
+
+    counters = SimpleNamespace(num_running=0, num_in_flight=0, num_waiting=0, num_restarts=0)
+
+    async def score(self, trajectories: Sequence[Trajectory]) -> Scoring:
+        raise EngineError("the last replica is gone")
+
+
+async def test_a_server_without_its_engine_is_an_error_in_the_end_and_no_failure_of_rollouts() -> (
+    None
+):
+    service = RewardService(PrmSource(Gone()), engines={Role.PRM: Gone()})
+    with serving(service) as url, pytest.raises(EngineError, match="no engine is running"):
+        await RemoteRewarder(url, max_seconds=0.5)(rollouts()[:1])
 
 
 async def test_a_wrong_key_is_said() -> None:

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prm_search.budget import Ledger
-from prm_search.errors import ConfigurationError
 from prm_search.fakes import FakeGenerator, FakeGrader, FakeScorer
 from prm_search.rewards.reward import Reward, step_spans
+from prm_search.rewards.sources import AnswerSource
 from prm_search.rl import (
     Request,
     RolloutTimes,
@@ -23,7 +22,7 @@ from prm_search.rl import (
 )
 from prm_search.rl.clock import covered
 from prm_search.search import BestOfN
-from prm_search.types import Failure, Generation, Problem, Trajectory
+from prm_search.types import Failure, Generation, Problem, StepScores, Trajectory
 
 PROBLEMS = [Problem(id=name, prompt=f"{name}?", answer="12") for name in "abc"]
 REQUESTS = [Request(problem=problem, index=index) for problem in PROBLEMS for index in range(4)]
@@ -105,9 +104,14 @@ async def test_every_rollout_is_noted_with_its_version() -> None:
 
 async def test_trees_bring_their_scores() -> None:
     collect = TreeCollector(
-        generator(), BestOfN(num_samples=4), scorer=FakeScorer(), grader=FakeGrader()
+        generator(),
+        BestOfN(num_samples=4),
+        scorer=FakeScorer(),
+        grader=FakeGrader(),
+        outcomes=AnswerSource(FakeGrader()),
     )
     collected = await collect(REQUESTS, seed=1)
+    assert collected.share_from_search == 1
     assert [one.trajectory.problem.id for one in collected.rollouts] == list("aaaabbbbcccc")
     assert all(one.reward.scores is not None for one in collected.rollouts)
     assert {one.reward.outcome for one in collected.rollouts} <= {0.0, 1.0}
@@ -125,12 +129,30 @@ async def test_a_score_that_failed_stays_a_failure() -> None:
     assert all(isinstance(one.reward.scores, Failure) for one in collected.rollouts)
 
 
-async def test_a_search_with_too_few_candidates_is_an_error() -> None:
+async def test_plain_samples_take_the_places_that_a_search_leaves() -> None:
+    collect = TreeCollector(
+        generator(),
+        BestOfN(num_samples=3),
+        scorer=FakeScorer(),
+        grader=FakeGrader(),
+        outcomes=AnswerSource(FakeGrader()),
+    )
+    collected = await collect(REQUESTS, seed=1)
+    assert collected.share_from_search == 0.75
+    assert [(one.trajectory.problem.id, one.index) for one in collected.rollouts] == [
+        (request.problem.id, request.index) for request in REQUESTS
+    ]
+    assert all(isinstance(one.reward.scores, StepScores) for one in collected.rollouts)
+    assert {one.reward.outcome for one in collected.rollouts} <= {0.0, 1.0}
+    assert (await collect(REQUESTS, seed=1)).rollouts == collected.rollouts
+
+
+async def test_without_a_verifier_there_are_no_outcomes() -> None:
     collect = TreeCollector(
         generator(), BestOfN(num_samples=3), scorer=FakeScorer(), grader=FakeGrader()
     )
-    with pytest.raises(ConfigurationError, match="found 3 candidates"):
-        await collect(REQUESTS, seed=1)
+    collected = await collect(REQUESTS, seed=1)
+    assert {one.reward.outcome for one in collected.rollouts} == {None}
 
 
 @given(

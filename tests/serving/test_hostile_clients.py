@@ -9,7 +9,9 @@ import pytest
 
 from prm_search.concurrency import gather_all
 from prm_search.errors import ConfigurationError
+from prm_search.plugins.reading import Reading
 from prm_search.rewards import MicroBatching
+from prm_search.serving.bodies import MAX_ITEMS
 from prm_search.serving.settings import KEY_VARIABLE, ServerSettings, choose_key
 from tests.serving.clients import KEY, PROBLEM, body, client, slow_service
 
@@ -41,6 +43,40 @@ async def test_a_malformed_body_is_refused_and_harms_nobody(content: bytes) -> N
             assert 400 <= refused.status_code < 500, refused.text
             assert len(refused.content) < 20_000
         assert (await http.post("/v1/rewards", json={"rollouts": [body()]})).status_code == 200
+
+
+async def test_a_list_is_not_read_beyond_its_first_wrong_item() -> None:
+    async with client() as http:
+        refused = await http.post("/v1/rewards", json={"rollouts": [{}] * 100_000})
+        fields = {one["field"] for one in refused.json()["detail"]}
+        assert refused.status_code == 422
+        assert fields == {"rollouts.0.problem"}
+        long = await http.post("/v1/rewards", json={"rollouts": [body("c")] * (MAX_ITEMS + 1)})
+        assert long.status_code == 422
+        assert [one["field"] for one in long.json()["detail"]] == ["rollouts"]
+
+
+async def test_a_query_without_a_prompt_is_refused() -> None:
+    async with client() as http:
+        refused = await http.post("/get_reward", json={"query": ["x"], "prompts": [""]})
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == [
+        {"field": "query.0", "message": "the prompt holds no problem"}
+    ]
+
+
+@pytest.mark.parametrize("prompt", ["x" * 2000, [{"role": "user", "content": "x" * 2000}]])
+async def test_a_long_prompt_is_refused_before_it_is_searched(prompt: object) -> None:
+    async with client(settings=SMALL, reading=Reading(problem_pattern="y(.*?)z")) as http:
+        refused = await http.post("/slime", json={"prompt": prompt, "response": "r"})
+    assert refused.status_code == 413
+    assert "prompt has 2000 characters" in refused.text
+
+
+async def test_no_body_of_a_probe_without_the_key_is_read() -> None:
+    async with client(key=KEY, sends_key=False, settings=SMALL) as http:
+        probed = await http.request("GET", "/health", content=b"x" * 1_000_000)
+    assert probed.status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,26 @@ async def test_two_hundred_clients_are_answered_though_the_server_is_told_to_end
     assert KEY not in output
 
 
+async def test_it_says_so_if_requests_are_given_up() -> None:
+    slow = ("+engine.scorer.latency=6.0", "server.grace_seconds=1")
+    with started(*slow) as server:
+        url = server.wait_for(r"(http://\S+)")
+        async with httpx.AsyncClient(
+            base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60
+        ) as http:
+            task = asyncio.create_task(http.post("/v1/rewards", json=rollouts(1)))
+            while True:
+                metrics = (await http.get("/metrics")).text
+                if "prm_search_rollouts_total 2.0" in metrics:
+                    break
+                await asyncio.sleep(0.02)
+            server.process.send_signal(signal.SIGTERM)
+            output = await asyncio.to_thread(server.end)
+            await asyncio.gather(task, return_exceptions=True)
+    assert server.process.returncode == 0, output
+    assert "requests in flight were given up" in output
+
+
 async def test_a_key_is_made_up_and_printed_and_ctrl_c_ends() -> None:
     with started(key=None) as server:
         url = server.wait_for(r"(http://\S+)")
@@ -67,6 +87,8 @@ async def test_a_key_is_made_up_and_printed_and_ctrl_c_ends() -> None:
         ("server.host=0.0.0.0", KEY_VARIABLE),
         ("server.host=not.an.address.invalid", "cannot listen at"),
         ("server.max_rollouts=5000", "would never fit"),
+        ("server.max_rollouts=20000", "at most 16384"),
+        ("server.grace_seconds=0", "server.grace_seconds must be above 0"),
         ("reward=answer", "add a PRM or a judge"),
         ("reward=judge", "this engine cannot run a judge"),
         ("credit=sum_outcome", "allow_hacking=true"),

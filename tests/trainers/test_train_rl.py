@@ -19,6 +19,7 @@ from actors.inprocess import InProcessCluster
 from actors.transformers_generator import TransformersGenerator
 from prm_search.budget import Role
 from prm_search.data.loaded import Loaded
+from prm_search.data.rows import Rows
 from prm_search.engines import Engine
 from prm_search.errors import ConfigurationError, StoreError
 from prm_search.fakes import FakeScorer
@@ -29,9 +30,11 @@ from prm_search.rewards.recipes import AnswerReward, CombinedReward, PrmReward
 from prm_search.search import BestOfN
 from prm_search.serving.job import EngineFactories
 from prm_search.types import Problem
+from prm_search.voting import Selection
 from trainers.prm_settings import Precision
 from trainers.rl import run_job, train
 from trainers.rl_job import TrainRl
+from trainers.rl_ray import for_workers
 from trainers.rl_settings import PolicyOptimizer, RlTrainer
 
 NAMES = ("Ann", "Ben", "Cara", "Dan", "Eve")
@@ -91,7 +94,12 @@ def make_job(tiny_model: Path, tmp_path: Path) -> Callable[..., TrainRl]:
 
 
 def run(job: TrainRl) -> int:
-    return run_job(job, config={"credit": str(job.credit)}, command="again")
+    config = {
+        "credit": str(job.credit),
+        "methods": {name: str(credit) for name, credit in job.methods.items()},
+        "trainer": {"num_updates": job.trainer.num_updates},
+    }
+    return run_job(job, config=config, command="again")
 
 
 def lines(job: TrainRl) -> list[dict[str, float]]:
@@ -241,11 +249,30 @@ async def test_a_training_that_is_stopped_keeps_what_is_done(
     try:
         assert await train(job, engines, stop=stop) == 130
         assert len(updates(job)) == 1
+        assert (Path(job.run_dir) / "rewards.png").exists()
         assert await train(job, engines) == 0
     finally:
         for engine in engines.values():
             await engine.close()
     assert [line["step"] for line in updates(job)] == [1, 2, 3]
+
+
+def test_a_finished_training_goes_on_if_it_is_given_more_updates(
+    make_job: Callable[..., TrainRl],
+) -> None:
+    whole = make_job({"num_updates": 4}, name="whole")
+    assert run(whole) == 0
+    assert run(make_job({"num_updates": 2}, name="parts")) == 0
+    longer = make_job({"num_updates": 4}, name="parts")
+    assert run(longer) == 0
+    assert curve(longer) == pytest.approx(curve(whole), rel=1e-5)
+
+
+def test_a_rate_that_falls_towards_the_end_fixes_the_end(make_job: Callable[..., TrainRl]) -> None:
+    optimizer = PolicyOptimizer(learning_rate=1e-3, decay_share=0.5)
+    assert run(make_job({"num_updates": 1, "optimizer": optimizer})) == 0
+    with pytest.raises(StoreError, match=r"trainer.num_updates: 1 -> 2"):
+        run(make_job({"num_updates": 2, "optimizer": optimizer}))
 
 
 def test_the_rate_rises_at_the_beginning_and_falls_at_the_end(
@@ -286,6 +313,16 @@ def test_credits_and_seeds_are_trained_one_after_another(
     assert found == ["min/seed_0", "min/seed_1", "outcome/seed_0", "outcome/seed_1"]
 
 
+def test_methods_may_be_added_but_none_may_change(make_job: Callable[..., TrainRl]) -> None:
+    first = {"min": GroupCredit(), "outcome": GroupCredit(process=None)}
+    assert run(make_job({"num_updates": 1}, credit=None, methods=first)) == 0
+    added = {**first, "mean": GroupCredit(process=Mean())}
+    assert run(make_job({"num_updates": 1}, credit=None, methods=added)) == 0
+    changed = {**first, "min": GroupCredit(process_weight=0.5)}
+    with pytest.raises(StoreError, match=r"run/min holds .* another configuration: credit"):
+        run(make_job({"num_updates": 1}, credit=None, methods=changed))
+
+
 def test_the_budget_of_tokens_ends_a_training(make_job: Callable[..., TrainRl]) -> None:
     job = make_job({"num_updates": 50, "max_generated_tokens": 150})
     assert run(job) == 0
@@ -307,9 +344,58 @@ def test_rollouts_of_a_search_bring_the_scores_of_its_tree(
     assert line["num_rollouts"] == 8
 
 
-def test_a_search_that_finds_too_little_is_named(make_job: Callable[..., TrainRl]) -> None:
-    with pytest.raises(ConfigurationError, match=r"found 2 candidates .* a group has 4 rollouts"):
-        run(make_job({"num_updates": 1}, search=BestOfN(num_samples=2)))
+def test_a_search_that_finds_too_little_is_filled_up(make_job: Callable[..., TrainRl]) -> None:
+    job = make_job({"num_updates": 1}, search=BestOfN(num_samples=2))
+    assert run(job) == 0
+    [line] = updates(job)
+    assert line["share_from_search"] == 0.5
+    assert line["num_rollouts"] == 8
+
+
+def test_held_out_problems_are_searched_as_well(make_job: Callable[..., TrainRl]) -> None:
+    job = make_job({"num_updates": 1}, held_out_search=BestOfN(num_samples=2))
+    assert run(job) == 0
+    before, after = [line for line in lines(job) if "held_out_accuracy" in line]
+    assert before.keys() == after.keys() >= {"held_out_search_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"reward": AnswerReward()}, "the credit needs step scores"),
+        ({"reward": PrmReward()}, "the credit needs outcomes"),
+        (
+            {"credit": None, "methods": {"min": GroupCredit()}, "reward": AnswerReward()},
+            "the credit needs step scores",
+        ),
+        (
+            {
+                "reward": AnswerReward(),
+                "credit": GroupCredit(process=None),
+                "search": BestOfN(num_samples=4),
+            },
+            "choose reward=prm_and_answer",
+        ),
+        (
+            {"search": BestOfN(num_samples=4, selection=Selection.majority)},
+            "BestOfN scores no steps",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_before_anything_starts(
+    make_job: Callable[..., TrainRl], given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        make_job(**given)
+
+
+def test_workers_find_the_problems_from_another_folder(
+    make_job: Callable[..., TrainRl], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = for_workers(make_job(data=Rows(path="problems.jsonl"), run_dir="run"))
+    assert job.data == Rows(path=str(tmp_path / "problems.jsonl"))
+    assert job.run_dir == str(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
