@@ -4,9 +4,12 @@ Both ask the server at $PRM_SEARCH_REWARD_URL, and take one sample or, under `--
 list of them. `--rm-type remote_rm --rm-url http://:KEY@127.0.0.1:8421/slime` does the same
 without this module.
 
-Credit of steps takes two functions:
+Credit of steps takes two functions, the first of which knows the policy's tokenizer and so stands
+in a module of your own, say `my_reward`:
 
-    --group-rm --custom-rm-path prm_search.plugins.slime.reward_and_credit
+    reward = RewardAndCredit(AutoTokenizer.from_pretrained("the policy"))
+
+    --group-rm --custom-rm-path my_reward.reward
     --custom-advantage-function-path prm_search.plugins.slime.step_advantages
 """
 
@@ -14,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, cast
 
 from prm_search.errors import ConfigurationError, ScoringError
@@ -57,22 +59,20 @@ async def reward_with_steps(
 class RewardAndCredit:
     """The numbers of a group, whose samples get the advantages of their tokens as well.
 
-    They are left in `train_metadata`, where `step_advantages` finds them. `reward_and_credit` is
-    one with the default credit; for another, put one of these into a module of your own and
-    name that one.
+    They are left in `train_metadata`, where `step_advantages` finds them.
     """
 
-    def __init__(self, credit: Credit | None = None, *, tokenizer: Any = None) -> None:
-        """Take a credit.
+    def __init__(self, tokenizer: Any, *, credit: Credit | None = None) -> None:
+        """Take a tokenizer.
 
         Args:
+            tokenizer: of the policy.
             credit: how rewards become advantages; None takes the minimum and the outcome.
-            tokenizer: of the policy; None loads that of `--hf-checkpoint`.
         """
         self._credit = credit or GroupCredit()
         self._tokenizer = tokenizer
 
-    async def __call__(self, args: Any, samples: Any, **options: object) -> list[float]:
+    async def __call__(self, args: object, samples: Any, **options: object) -> list[float]:
         """As `--group-rm` calls it.
 
         Raises:
@@ -84,12 +84,11 @@ class RewardAndCredit:
         group = cast("list[Any]", samples)
         scored = await _ask(group)
         numbers = [one.require_number() for one in scored]
-        tokenizer = self._tokenizer or _tokenizer(args.hf_checkpoint)
         credited = self._credit([one.reward for one in scored])
         for sample, one, advantages in zip(group, scored, credited, strict=True):
             token_ids = list(sample.tokens[len(sample.tokens) - sample.response_length :])
             ends = [end for _, end in one.reward.spans]
-            sizes = await asyncio.to_thread(step_sizes, token_ids, ends, tokenizer.decode)
+            sizes = await asyncio.to_thread(step_sizes, token_ids, ends, self._tokenizer.decode)
             tokens: list[float] = []
             if token_ids:
                 tokens = spread_over_sizes(advantages, sizes).tolist()
@@ -97,15 +96,12 @@ class RewardAndCredit:
         return numbers
 
 
-reward_and_credit = RewardAndCredit()
-
-
 def step_advantages(args: object, rollout_data: dict[str, Any]) -> None:
     """Puts the advantages of tokens where slime's loss looks for them.
 
     Raises:
-        ConfigurationError: if `reward_and_credit` did not leave them there, or each process has
-            only a part of a sample (context parallelism).
+        ConfigurationError: if no `RewardAndCredit` left them there, or each process has only a
+            part of a sample (context parallelism).
     """
     metadata = cast("Sequence[Mapping[str, Any] | None]", rollout_data.get("metadata") or ())
     places = cast("Sequence[Any]", rollout_data["kl"])
@@ -114,8 +110,8 @@ def step_advantages(args: object, rollout_data: dict[str, Any]) -> None:
         own = metadata[index] if index < len(metadata) else None
         if own is None or _ADVANTAGES not in own:
             raise ConfigurationError(
-                "the samples bring no advantages of tokens; set --group-rm --custom-rm-path "
-                "prm_search.plugins.slime.reward_and_credit"
+                "the samples bring no advantages of tokens; set --group-rm, and --custom-rm-path "
+                "to a prm_search.plugins.slime.RewardAndCredit"
             )
         if len(own[_ADVANTAGES]) != len(place):
             raise ConfigurationError(
@@ -125,14 +121,6 @@ def step_advantages(args: object, rollout_data: dict[str, Any]) -> None:
         found.append(place.new_tensor(own[_ADVANTAGES]))
     rollout_data["advantages"] = found
     rollout_data["returns"] = list(found)
-
-
-@cache
-def _tokenizer(path: str) -> Any:
-    from transformers import AutoTokenizer
-
-    load: Any = AutoTokenizer.from_pretrained  # pyright: ignore[reportUnknownMemberType]
-    return load(path)
 
 
 async def _ask(sample: Any) -> list[Scored]:

@@ -168,7 +168,7 @@ async def test_slime_gets_the_advantages_of_tokens() -> None:
             return " ".join(SOLUTION.split(" ")[index] for index in token_ids)
 
     samples = [words(SOLUTION), words(SOLUTION.replace("12", "13"))]
-    credit = slime.RewardAndCredit(tokenizer=Tokenizer())
+    credit = slime.RewardAndCredit(Tokenizer())
     assert await credit(SimpleNamespace(), samples) == pytest.approx([1.9, 0.9])
     sizes = [sample.response_length for sample in samples]
     data: dict[str, Any] = {
@@ -183,10 +183,10 @@ async def test_slime_gets_the_advantages_of_tokens() -> None:
     data["kl"][1] = torch.zeros(3)
     with pytest.raises(ConfigurationError, match="context-parallel-size 1"):
         slime.step_advantages(None, data)
-    with pytest.raises(ConfigurationError, match="reward_and_credit"):
+    with pytest.raises(ConfigurationError, match="RewardAndCredit"):
         slime.step_advantages(None, {"kl": data["kl"]})
     with pytest.raises(ConfigurationError, match="--group-rm"):
-        await slime.reward_and_credit(None, samples[0])
+        await credit(None, samples[0])
 
 
 def test_skyrl_gets_the_advantages_of_tokens() -> None:
