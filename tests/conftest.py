@@ -7,6 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 PROBLEM = "Some friends count shells. Ann has 12. Ben gets 7 more than Ann. How many has Ben?"
 STEPS = (

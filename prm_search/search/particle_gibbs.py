@@ -29,8 +29,10 @@ class ParticleGibbs:
 
     The retained solution is drawn by weight. It goes its way unchanged, and free particles may
     branch off from it at any depth. Particles are resampled independently at each depth, which
-    leaves the target distribution as it is also beside a retained one. Every solution that ends
-    is a candidate, once, whatever run it is from.
+    leaves the target distribution as it is also beside a retained one. (As in the filter, a
+    solution that has ended is weighed again at each depth until all have; with solutions of
+    different lengths the target is that of the run's depth.) Every solution that ends is a
+    candidate, once, whatever run it is from.
     """
 
     num_particles: int = 4

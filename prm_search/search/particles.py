@@ -76,8 +76,9 @@ class ParticleFilter:
 
         Args:
             seed: for resampling.
-            retained: a particle that goes its own way again, and from which others may branch
-                off. If there is one, it is the last of those returned.
+            retained: a particle that goes its own way again, step by step, and from which others
+                may branch off until it has ended, too. If there is one, it is the last of those
+                returned.
 
         Returns:
             The particles; fewer if some could not be continued or scored.
@@ -86,11 +87,13 @@ class ParticleFilter:
         free = [Particle(lineage=(self.exploration.root,))] * num_free
         particles = free
         for depth in range(1, self.max_steps + 1):
-            if all(particle.has_ended for particle in free) or not self.exploration.may_go_on():
+            # Where all have ended nothing is drawn any more: they are only weighed.
+            if not all(each.has_ended for each in free) and not self.exploration.may_go_on():
                 break
             moved = await self._move(free)
-            is_last = depth == self.max_steps or all(particle.has_ended for particle in moved)
-            fixed = [retained if is_last else retained.at(depth)] if retained else []
+            fixed = [retained.at(depth)] if retained else []
+            # Not before the last resampling: which particles survive must not end the run.
+            is_last = depth == self.max_steps or all(each.has_ended for each in (*moved, *fixed))
             particles = self._weigh([*moved, *fixed])
             if is_last:
                 break

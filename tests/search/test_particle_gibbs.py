@@ -77,17 +77,30 @@ async def test_the_retained_particle_goes_its_way_unchanged() -> None:
         assert all(after[:-1] == before for before, after in pairwise(steps))
 
 
-async def flawed_share(num_iterations: int, *, num_chains: int = 400) -> float:
-    """How often the last run retains "b;", which has odds of 1/3 where "a;" has odds of 3."""
-    num_flawed = 0
+async def share_retained(
+    choices: list[str],
+    scores: dict[str, float],
+    first_step: str,
+    *,
+    num_iterations: int,
+    num_particles: int = 2,
+    num_chains: int = 400,
+) -> float:
+    """How often the last run retains a solution with a certain first step.
+
+    Args:
+        choices: first steps, equally likely; those with ";" at their end have a second one.
+        scores: of steps.
+        first_step: whose share is asked for.
+        num_iterations: runs of each chain.
+        num_particles: of each run.
+        num_chains: with random numbers of their own.
+    """
+    num_found = 0
     for chain in range(num_chains):
         rng = random.Random(chain)
-        script = {
-            "": rng.choices(["a;", "b;"], k=2 * num_iterations),
-            "a;": [end(1)] * 40,
-            "b;": [end(2)] * 40,
-        }
-        scores = {"a;": 0.75, "b;": 0.25, end(1): 0.5, end(2): 0.5}
+        script = {"": rng.choices(choices, k=num_particles * num_iterations)}
+        script |= {"a;": [end(1)] * 100, "b;": [end(2)] * 100}
         particles = ParticleFilter(
             exploration=Exploration(
                 PROBLEM,
@@ -96,8 +109,8 @@ async def flawed_share(num_iterations: int, *, num_chains: int = 400) -> float:
                 budget=UNLIMITED,
                 seed=0,
             ),
-            num_particles=2,
-            max_steps=2,
+            num_particles=num_particles,
+            max_steps=4,
             aggregation=Aggregation.last,
             draw=draw_independent,
         )
@@ -106,14 +119,29 @@ async def flawed_share(num_iterations: int, *, num_chains: int = 400) -> float:
             found = await particles.run(rng.getrandbits(31), retained=retained)
             retained = retain(found, rng)
         assert retained is not None
-        num_flawed += retained.lineage[1].trajectory.text == "b;"
-    return num_flawed / num_chains
+        num_found += retained.lineage[1].trajectory.text == first_step
+    return num_found / num_chains
 
 
 async def test_runs_come_ever_closer_to_the_target_distribution() -> None:
     """The target is .5 / 3 against .5 * 3: a tenth. One run of two particles gives .3."""
-    assert await flawed_share(1) == pytest.approx(0.3, abs=0.07)
-    assert await flawed_share(8) == pytest.approx(0.1, abs=0.045)
+    scores = {"a;": 0.75, "b;": 0.25, end(1): 0.5, end(2): 0.5}
+    first, eighth = [
+        await share_retained(["a;", "b;"], scores, "b;", num_iterations=num) for num in (1, 8)
+    ]
+    assert first == pytest.approx(0.3, abs=0.07)
+    assert eighth == pytest.approx(0.1, abs=0.045)
+
+
+@pytest.mark.parametrize("num_particles", [2, 4])
+async def test_a_prm_that_knows_nothing_prefers_neither_short_nor_long_solutions(
+    num_particles: int,
+) -> None:
+    scores = {end(9): 0.5, "b;": 0.5, end(2): 0.5}
+    share = await share_retained(
+        [end(9), "b;"], scores, end(9), num_iterations=6, num_particles=num_particles
+    )
+    assert share == pytest.approx(0.5, abs=0.075)
 
 
 async def test_a_budget_ends_the_run_in_progress_and_those_to_come() -> None:
