@@ -10,14 +10,21 @@ from contextlib import asynccontextmanager
 import openai
 
 from actors.openai_options import OpenAIOptions
-from prm_search.errors import ConfigurationError, EngineError
+from prm_search.errors import ConfigurationError, ContextLengthError, EngineError
 
 _NO_KEY = "none"
 _TOO_LONG = ("context_length_exceeded", "maximum context length")
 
 
-class PromptTooLongError(EngineError):
+class PromptTooLongError(ContextLengthError):
     """The server says that prompt and answer do not fit into the model's context."""
+
+    def __init__(self, message: str) -> None:
+        EngineError.__init__(self, message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class OpenAIClient:

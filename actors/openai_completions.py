@@ -49,7 +49,8 @@ class OpenAICompletions:
 
         Raises:
             ConfigurationError: if tokens are to be watched, which servers cannot.
-            ContextLengthError: if the prompt leaves no room for a token.
+            ContextLengthError: if the prompt leaves no room for a token, or the server, which does
+                not say how much it takes, finds it too long.
             EngineError: if the server failed, or does not return token ids.
         """
         if sampling.watch:

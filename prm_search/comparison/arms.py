@@ -40,6 +40,8 @@ class Arm:
     directories: tuple[Path, ...]
     num_unfinished: int
     """Runs that have not come to their end."""
+    num_repeated: int = 0
+    """Searches left out: made again beside another PRM, which they do not use."""
 
     @property
     def draws_independent_samples(self) -> bool:
@@ -59,10 +61,13 @@ class Arm:
 
     @property
     def policy(self) -> str:
-        """What samples come from, written so that equal ones are equal texts."""
+        """What samples come from, written so that equal ones are equal texts.
+
+        A single greedy solution is held against the samples that the policy draws otherwise.
+        """
         parts = {key: value for key, value in self.settings.items() if key.startswith("policy.")}
         temperature = self.settings.get("search.temperature")
-        if temperature is not None:
+        if temperature:
             parts["policy.temperature"] = temperature
         return json.dumps(parts, sort_keys=True, default=str)
 
@@ -122,6 +127,8 @@ class _Piece:
 
     method: str
     settings: Mapping[str, object]
+    unused: Mapping[str, object]
+    """The PRM of the run, if the method did not use it."""
     searches: tuple[Searched, ...]
     parameters: Mapping[Role, int | None]
     seconds: float
@@ -140,6 +147,7 @@ def _pieces(run: Run) -> Iterator[_Piece]:
         yield _Piece(
             method=method,
             settings=_settings(run.config, method, roles),
+            unused={} if Role.PRM in roles else _part(run.config, Role.PRM),
             searches=searches,
             parameters={
                 role: cast("Mapping[str, int | None]", recorded).get(role)
@@ -199,8 +207,14 @@ def _short(value: object) -> str:
 
 def _arm(name: str, pieces: Sequence[_Piece]) -> Arm:
     searches: dict[tuple[str, int], Searched] = {}
+    sources: dict[tuple[str, int], _Piece] = {}
+    num_repeated = 0
     for piece in pieces:
         for each in piece.searches:
+            source = sources.setdefault(each.key, piece)
+            if source.unused != piece.unused:
+                num_repeated += 1
+                continue
             if each.key in searches:
                 directories = ", ".join(dict.fromkeys(str(other.directory) for other in pieces))
                 raise DataError(
@@ -220,6 +234,7 @@ def _arm(name: str, pieces: Sequence[_Piece]) -> Arm:
         seconds=sum(piece.seconds for piece in pieces) / len(pieces),
         directories=tuple(dict.fromkeys(piece.directory for piece in pieces)),
         num_unfinished=sum(not piece.is_finished for piece in pieces),
+        num_repeated=num_repeated,
     )
 
 

@@ -22,7 +22,10 @@ from prm_search.statistics import majority_at_k
 RULE = (
     "Majority vote at equal cost: mean over 1,000 random subsets of the samples that runs have "
     "drawn of the problem, as many as cost at least as much as the search did on that problem. "
-    "A sample costs what it cost on average, the PRM not counted."
+    "A sample costs what it cost on average, the PRM not counted. So on each problem the vote "
+    "spends what the search spent there, and what a search gains by spending more on hard problems "
+    "is not counted in its favour. The curve of majority vote spends the same on every problem; it "
+    "may lie below a search that is not better by this measure."
 )
 
 

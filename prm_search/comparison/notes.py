@@ -41,6 +41,12 @@ def notes(
     if len({arm.seeds for arm in arms}) > 1:
         seeds = [f"{arm.name} {', '.join(map(str, arm.seeds))}" for arm in arms]
         yield f"Not all methods were run with the same seeds: {'; '.join(seeds)}."
+    repeated = [f"{arm.name} ({arm.num_repeated})" for arm in arms if arm.num_repeated]
+    if repeated:
+        yield (
+            "Searches that were made again beside another PRM, which they do not use, are left "
+            f"out: {', '.join(repeated)}."
+        )
     old = [
         arm.name
         for arm in arms

@@ -52,11 +52,20 @@ def level_sentences(comparison: Comparison) -> list[tuple[str, str, str]]:
 
 def loss_sentences(comparison: Comparison) -> list[str]:
     """Where majority vote at equal cost is better than a search."""
-    if not any(point.minus_majority for each in comparison.curves for point in each.points):
-        return []
-    if not comparison.losses:
-        return ["Nowhere on its curve is a search less accurate than majority vote at equal cost."]
-    return [_lost(each) for each in comparison.losses]
+    compared = [
+        arm.name
+        for arm in comparison.arms
+        if comparison.minus_majority(arm, "policy_tokens") is not None
+    ]
+    losing = {each.name for each in comparison.losses}
+    never = [name for name in compared if name not in losing]
+    sentences = [_lost(each) for each in comparison.losses]
+    if never:
+        sentences.append(
+            f"Nowhere on the curve less accurate than majority vote at equal cost: "
+            f"{', '.join(never)}."
+        )
+    return sentences
 
 
 def amount(measure: str, value: float) -> str:

@@ -344,6 +344,17 @@ async def test_samples_are_cut_to_the_context_of_the_server(server, tiny_model: 
     assert len(server.requests) == 1
 
 
+async def test_a_server_that_does_not_say_its_limit_ends_what_is_too_long(
+    server, tiny_model: Path
+) -> None:
+    generator = await generator_of(server, tiny_model)
+    message = "This model's maximum context length is 9 tokens."
+    server.answer = lambda request: (400, {"error": {"message": message}})
+    with pytest.raises(ContextLengthError, match="maximum context length is 9"):
+        await generator.generate(EMPTY, num_samples=1, until=Until.END, seed=3)
+    await generator.close()
+
+
 async def test_a_greedy_policy_without_usage_details(server, tiny_model: Path) -> None:
     generator = await generator_of(server, tiny_model)
     answer = sampled(generator, "x", finish_reason="stop")

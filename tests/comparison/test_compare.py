@@ -199,6 +199,23 @@ def test_methods_of_one_name_are_told_apart_by_what_differs(tmp_path: Path) -> N
     ]
 
 
+def test_a_search_without_a_prm_counts_once_however_many_prms_the_sweep_has(tmp_path: Path) -> None:
+    votes = searched("p0", samples_of(0, 0, 4), method="majority", best=RIGHT,
+                     selection=Selection.majority)  # fmt: skip
+    beams = searched("p0", samples_of(0, 0, 4), method="beam", best=RIGHT)
+    for name in ("one", "other"):
+        prm = {"model": f"some/{name}"}
+        write(tmp_path / f"votes_{name}", [votes], best_of_n("majority", 4), prm=prm)
+        write(tmp_path / f"beam_{name}", [beams], BEAM, prm=prm)
+    found = compared(tmp_path)
+    assert sorted(arm.name for arm in found.arms) == [
+        "beam prm=some/one",
+        "beam prm=some/other",
+        "majority",
+    ]
+    assert any("another PRM, which they do not use" in note for note in found.notes)
+
+
 def test_only_problems_that_all_have_searched_are_compared(tmp_path: Path) -> None:
     def records(method: str, *names: str) -> list[dict[str, Any]]:
         return [searched(name, [(RIGHT, 0.9)] * 2, method=method, best=RIGHT) for name in names]

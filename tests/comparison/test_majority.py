@@ -89,7 +89,9 @@ def test_samples_at_another_temperature_are_another_policy(
     assert baseline is not None
     assert baseline.pools["p"].num_samples == 2
     own = find_baseline([*usual, *other], other[0].policy)
-    assert (own is None) == (settings["temperature"] == 0.0)
+    assert own is not None
+    # A greedy solution is held against the votes of the policy as it samples otherwise.
+    assert own.pools["p"].num_samples == (2 if settings["temperature"] == 0.0 else 4)
 
 
 @given(st.integers(1, 12), st.integers(1, 1000), st.floats(0, 5000))
