@@ -1,5 +1,7 @@
 """Reads solutions with a PRM of transformers, each token once, however many solutions share it.
 
+What several solutions of a batch share and nobody has read yet is read first, by itself.
+
 prefix that was read before ─► keys and values ─┐
 ├─► one forward ─► rows of logits
 steps that are new ─► token ids ────────────────┘              └─► keys and values, kept
@@ -9,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -59,6 +62,14 @@ class _Plan:
         return self.ends[len(self.pieces) - 1] if self.pieces else 0
 
     @property
+    def first_missing(self) -> tuple[bytes, int] | None:
+        """The shortest prefix before the rows that is not there: its key and its end."""
+        place = len(self.pieces)
+        if place < len(self.ends) and self.ends[place] <= self.reading.positions[0]:
+            return self.keys[place], self.ends[place]
+        return None
+
+    @property
     def token_ids(self) -> tuple[int, ...]:
         """What has to be computed."""
         return self.reading.solution.token_ids[self.num_cached : self.reading.positions[-1] + 1]
@@ -84,7 +95,49 @@ class PrefixReader:
 
     @torch.inference_mode()
     def __call__(self, readings: Sequence[Reading]) -> list[Rows]:
-        """Read a batch in one forward. [num_readings]"""
+        """Read a batch. [num_readings]
+
+        What is shared counts as computed for the first that needs it, and as cached for others.
+        """
+        shared = self._read_shared(readings)
+        return [
+            replace(
+                rows,
+                num_computed=rows.num_computed + shared[place],
+                num_cached=rows.num_cached - shared[place],
+            )
+            for place, rows in enumerate(self._read(readings))
+        ]
+
+    def _read_shared(self, readings: Sequence[Reading]) -> Counter[int]:
+        """Read prefixes that several readings lack, so that they are there.
+
+        Returns:
+            Tokens that were computed, by the place of the first reading that needs them.
+        """
+        num_computed: Counter[int] = Counter()
+        tried: set[bytes] = set()
+        while self._store is not None and len(readings) > 1:
+            lacking: dict[bytes, list[tuple[int, Reading]]] = defaultdict(list)
+            for place, reading in enumerate(readings):
+                missing = self._plan(reading).first_missing
+                if missing is not None and missing[0] not in tried:
+                    key, end = missing
+                    prefix = Reading(solution=reading.solution, positions=(end - 1,))
+                    lacking[key].append((place, prefix))
+            firsts = [found[0] for found in lacking.values() if len(found) > 1]
+            if not firsts:
+                break
+            # What does not fit into the store is not tried again.
+            tried |= {key for key, found in lacking.items() if len(found) > 1}
+            for (place, _), rows in zip(
+                firsts, self._read([one for _, one in firsts]), strict=True
+            ):
+                num_computed[place] += rows.num_computed
+        return num_computed
+
+    def _read(self, readings: Sequence[Reading]) -> list[Rows]:
+        """Read in one forward."""
         plans = [self._plan(reading) for reading in readings]
         prefixes = [_joined(plan.pieces) for plan in plans]
         logits, states = self._model(

@@ -54,6 +54,8 @@ class Comparison:
     majority: dict[tuple[str, int], bool]
     method_tokens: int
     majority_tokens: int
+    num_short: int
+    """Problems, counted once for each seed, on which all samples together had fewer tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +65,8 @@ class Clocks:
     wall: float
     controller: float
     """Time that the process of the controller computed, pickling of requests included."""
+    ray: float
+    """Time that Ray's own processes computed: its scheduler and its control store."""
     policy_idle: float
     prm_idle: float
 
@@ -70,6 +74,7 @@ class Clocks:
         return Clocks(
             wall=self.wall + other.wall,
             controller=self.controller + other.controller,
+            ray=self.ray + other.ray,
             policy_idle=self.policy_idle + other.policy_idle,
             prm_idle=self.prm_idle + other.prm_idle,
         )
@@ -109,7 +114,7 @@ def compare(runs: Sequence[tuple[int, Sequence[Record], Sequence[Record]]]) -> C
     """Compare (seed, records of the method, records of the majority pool) of all seeds."""
     method: dict[tuple[str, int], bool] = {}
     majority: dict[tuple[str, int], bool] = {}
-    method_tokens = majority_tokens = 0
+    method_tokens = majority_tokens = num_short = 0
     for seed, records, pools in runs:
         for record, pool in zip(records, pools, strict=True):
             key = (record["problem"], seed)
@@ -118,23 +123,28 @@ def compare(runs: Sequence[tuple[int, Sequence[Record], Sequence[Record]]]) -> C
             majority[key], spent = majority_at_tokens(pool, used)
             method_tokens += used
             majority_tokens += spent
+            num_short += spent < used
     return Comparison(
         method=method,
         majority=majority,
         method_tokens=method_tokens,
         majority_tokens=majority_tokens,
+        num_short=num_short,
     )
 
 
 def comparison_figures(compared: Comparison) -> dict[str, Any]:
     """What a comparison says."""
     difference = paired_difference(compared.method, compared.majority)
+    own = accuracy(compared.method)
     return {
-        "accuracy": accuracy(compared.method).value,
+        "accuracy": own.value,
+        "accuracy_ci": [round(bound, 4) for bound in own.interval],
         "minus_majority": difference.value,
         "minus_majority_ci": [round(bound, 4) for bound in difference.interval],
         "policy_tokens": compared.method_tokens,
         "majority_tokens": compared.majority_tokens,
+        "majority_short_share": compared.num_short / len(compared.method),
         "majority_accuracy": accuracy(compared.majority).value,
     }
 
@@ -147,8 +157,7 @@ def generated_tokens(records: Sequence[Record]) -> int:
 def scored_tokens(records: Sequence[Record], prm: Prm) -> ScoredTokens:
     """Count what a search had the PRM score, from the search trees.
 
-    Steps that a search had scored but that are not in its tree, such as those of a lookahead,
-    are not counted as new.
+    Those that only looked ahead are in the trees as well.
     """
     tokenizer, family = AutoTokenizer.from_pretrained(prm.model), prm.family
     assert isinstance(family, PrmFamily)
@@ -186,13 +195,18 @@ def token_figures(counted: ScoredTokens) -> dict[str, Any]:
     }
 
 
-def clock_figures(clocks: Clocks, plain_seconds: float, *, has_prm: bool) -> dict[str, Any]:
+def clock_figures(
+    clocks: Clocks, rates: PlainRates, *, generated: int, scored: int, has_prm: bool
+) -> dict[str, Any]:
     """How long it took, beside how long the engines need for as many tokens."""
+    plain_seconds = rates.seconds(generated=generated, scored=scored)
     figures = {
         "seconds": clocks.wall,
         "plain_seconds": plain_seconds,
+        "plain_generation_seconds": rates.seconds(generated=generated, scored=0),
         "wall_ratio": clocks.wall / plain_seconds,
         "controller_share": clocks.controller / clocks.wall,
+        "ray_share": clocks.ray / clocks.wall,
         "policy_idle_share": clocks.policy_idle / clocks.wall,
     }
     if has_prm:
@@ -201,15 +215,21 @@ def clock_figures(clocks: Clocks, plain_seconds: float, *, has_prm: bool) -> dic
 
 
 def lock_step_figures(
-    seconds: float, of_lock_step: Clocks, records: Sequence[Record]
+    seconds: float,
+    of_lock_step: Clocks,
+    records: Sequence[Record],
+    of_search: Sequence[Record],
 ) -> dict[str, Any]:
-    """The same search in lock-step, beside the search itself."""
+    """The same search in lock-step, beside the search itself on the same problems and seeds."""
+    pairs = list(zip(records, of_search, strict=True))
     return {
         "lock_step.seconds": of_lock_step.wall,
         "lock_step.times_faster": of_lock_step.wall / seconds,
         "lock_step.policy_idle_share": of_lock_step.policy_idle / of_lock_step.wall,
         "lock_step.prm_idle_share": of_lock_step.prm_idle / of_lock_step.wall,
         "lock_step.accuracy": sum(bool(record["is_correct"]) for record in records) / len(records),
+        "lock_step.same_answers": sum(slow["answer"] == own["answer"] for slow, own in pairs)
+        / len(pairs),
         "lock_step.prm_tokens_computed": sum(
             record["usage"]["prm"]["scored_tokens"] for record in records
         ),

@@ -7,13 +7,15 @@
 
 On the same engines, in one run, for each search and each N:
 
-* accuracy, against majority vote over at least as many policy tokens on every single problem;
+* accuracy, against majority vote over at least as many policy tokens on every single problem,
+  but for the share of problems on which there were no more samples (`majority_short_share`);
 * policy tokens, and PRM tokens computed and cached. `prm_tokens_over_limit` is what was computed
   over 1.05 × (each question once, each new step once, half a block of the key-value cache per
   scored step); `prm_tokens_over_recompute` is over what recomputing every prefix costs;
 * wall time, and over that of one plain batch generation of as many tokens and one plain scoring
   pass over the same new tokens (`wall_ratio`); the share of it in which the policy, or the PRM, had
-  no request; the share of it that the controller's process computed;
+  no request; as a share of it, what the controller's process and Ray's own processes computed
+  (`controller_share`, `ray_share`; unpickling within the engines' actors is theirs);
 * for the searches named by --lock-step: the same in lock-step, with a barrier per depth over all
   problems and every prefix recomputed (`lock_step.…`).
 
@@ -30,6 +32,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import psutil
 
 from benchmarks.efficiency_figures import (
     Clocks,
@@ -54,6 +58,7 @@ from prm_search.types import Problem, Trajectory
 IN_LOCK_STEP = ["beam", "dvts", "rebase", "mcts"]
 RECOMPUTE = "++engine.scorer.options.reuse_prefixes=false"
 PLAIN_SAMPLES = 16
+RAY_PROCESSES = frozenset({"raylet", "gcs_server"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +126,19 @@ async def plain_rates(bench: Bench, problems: Sequence[Problem]) -> PlainRates:
     return PlainRates(generation=generation_rate, scoring=scored / (time.perf_counter() - started))
 
 
+def ray_seconds() -> float:
+    """What the processes of Ray itself, that this process has started, have computed so far."""
+    found = 0.0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.name() in RAY_PROCESSES:
+                times = process.cpu_times()
+                found += times.user + times.system
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
 async def all_seeds(
     bench: Bench,
     problems: Sequence[Problem],
@@ -129,16 +147,18 @@ async def all_seeds(
     num_seeds: int,
 ) -> Run:
     """Search all problems with each seed."""
-    clocks, runs = Clocks(wall=0.0, controller=0.0, policy_idle=0.0, prm_idle=0.0), []
+    runs: list[list[Record]] = []
+    clocks = Clocks(wall=0.0, controller=0.0, ray=0.0, policy_idle=0.0, prm_idle=0.0)
     for seed in range(num_seeds):
         policy = WatchedGenerator(generator=bench.generator)
         prm = WatchedScorer(scorer=bench.scorer)
         watched = replace(bench, generator=policy, scorer=prm)
-        computed = time.process_time()
+        computed, ray_computed = time.process_time(), ray_seconds()
         records, seconds = await timed_run(watched, problems, algorithm, name, seed)
         clocks += Clocks(
             wall=seconds,
             controller=time.process_time() - computed,
+            ray=ray_seconds() - ray_computed,
             policy_idle=seconds * policy.clock.idle_share(seconds),
             prm_idle=seconds * prm.clock.idle_share(seconds),
         )
@@ -198,13 +218,16 @@ def figures(
             found |= comparison_figures(compare(list(pairs)))
         counted = scored_tokens(records, prm_of(job)) if has_prm else None
         found |= token_figures(counted) if counted else {}
-        plain_seconds = rates.seconds(
-            generated=generated_tokens(records), scored=counted.new if counted else 0
+        found |= clock_figures(
+            run.clocks,
+            rates,
+            generated=generated_tokens(records),
+            scored=counted.new if counted else 0,
+            has_prm=has_prm,
         )
-        found |= clock_figures(run.clocks, plain_seconds, has_prm=has_prm)
         if (name, num) in lock_step:
             slow = lock_step[name, num]
-            found |= lock_step_figures(run.clocks.wall, slow.clocks, slow.all_records)
+            found |= lock_step_figures(run.clocks.wall, slow.clocks, slow.all_records, records)
         result |= {f"{plan.key(name, num)}.{key}": value for key, value in found.items()}
     if "weighted_best_of_n" in plan.methods:
         # The first samples are the same for every N, so these are as many as the others draw.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from prm_search.aggregation import Aggregation
 from prm_search.budget import Budget
 from prm_search.building import (
     build_part,
@@ -16,9 +17,11 @@ from prm_search.building import (
     require_complete,
 )
 from prm_search.data import ProblemLoader
-from prm_search.engines import Cluster, Engines
+from prm_search.engines import Cluster, Engine, EngineFactory, Engines
 from prm_search.errors import ConfigurationError
 from prm_search.grading import GraderSettings
+from prm_search.prms.family import AnswerFamily
+from prm_search.prms.prm import Prm
 from prm_search.protocols import SearchAlgorithm
 
 MAY_DIFFER = ("run_dir", "cluster", "max_in_flight", "max_retries", "grader.num_processes")
@@ -108,15 +111,37 @@ def search_job(config: DictConfig, *, name: str) -> SearchJob:
     parts = ("cluster", "data", "budget", "grader")
     require_complete(config, *(f"engine.{role}" for role in roles), *parts, "run_dir")
     built = cast("dict[str, Any]", {part: build_part(config, part) for part in parts})
+    engines = Engines(**{role: engine_factory(config.engine[role], role) for role in roles})
+    _require_last_scores(engines.scorer, methods)
     return SearchJob(
         **built,
-        engine=Engines(**{role: engine_factory(config.engine[role], role) for role in roles}),
+        engine=engines,
         methods=methods,
         seed=config.seed,
         max_in_flight=config.max_in_flight,
         max_retries=config.max_retries,
         run_dir=config.run_dir,
     )
+
+
+def _require_last_scores(
+    scorer: Callable[[], Engine] | None, methods: Mapping[str, SearchAlgorithm]
+) -> None:
+    """Refuse to make other scores than its own of what a reward model says of whole answers."""
+    prm = scorer.arguments.get("prm") if isinstance(scorer, EngineFactory) else None
+    if not isinstance(prm, Prm) or not isinstance(prm.family, AnswerFamily):
+        return
+    names = [
+        name
+        for name, algorithm in methods.items()
+        if needs_scorer(algorithm)
+        and getattr(algorithm, "aggregation", Aggregation.last) is not Aggregation.last
+    ]
+    if names:
+        raise ConfigurationError(
+            f"{prm.model} scores whole answers, and what it says of their beginnings must not be "
+            f"mixed into that; set aggregation=last for {', '.join(names)}"
+        )
 
 
 def _require_sense(config: DictConfig, methods: Mapping[str, SearchAlgorithm]) -> None:

@@ -95,6 +95,26 @@ def test_a_question_is_computed_once_for_all_its_solutions() -> None:
     assert (rows.num_cached, rows.num_computed) == (30, 3)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_batch_shares_is_computed_once(seed: int) -> None:
+    together, alone = (PrefixReader(model_of("qwen2"), max_bytes=10**9) for _ in range(2))
+    # The last depth at once, with nothing read before: questions and steps of all depths.
+    readings = [newest(solution) for solution in tree(seed)[-1]]
+    found = together(readings)
+    expected = [alone([reading])[0] for reading in readings]
+    assert sum(rows.num_computed for rows in found) == sum(rows.num_computed for rows in expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.logits[0] == pytest.approx(other.logits[0], abs=1e-5)
+        assert one.num_computed + one.num_cached == other.num_computed + other.num_cached
+
+
+def test_a_batch_reads_its_question_once() -> None:
+    reader = PrefixReader(model_of("qwen2"), max_bytes=10**9)
+    found = reader([newest(render([1] * 30, [[2 + place, 3]])) for place in range(4)])
+    assert [rows.num_computed for rows in found] == [32, 2, 2, 2]
+    assert [rows.num_cached for rows in found] == [0, 30, 30, 30]
+
+
 def test_a_row_that_is_wanted_again_is_computed_again() -> None:
     model = model_of("qwen2")
     reader = PrefixReader(model, max_bytes=10**9)

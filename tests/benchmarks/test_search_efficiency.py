@@ -13,6 +13,7 @@ from benchmarks.efficiency_figures import (
     ScoredTokens,
     clock_figures,
     compare,
+    comparison_figures,
     lock_step_figures,
     majority_at_tokens,
     token_figures,
@@ -78,6 +79,12 @@ def test_a_comparison_pairs_problems_and_seeds() -> None:
     assert compared.method == {("p", 0): True, ("p", 1): False}
     assert compared.majority == {("p", 0): False, ("p", 1): False}
     assert (compared.method_tokens, compared.majority_tokens) == (30, 40)
+    assert compared.num_short == 0
+
+
+def test_a_pool_that_is_too_small_is_said() -> None:
+    compared = compare([(0, [search(True, 35)], [pool("2", "1", "1")])])
+    assert comparison_figures(compared)["majority_short_share"] == 1.0
 
 
 def test_the_bound_adds_half_a_block_per_scored_step() -> None:
@@ -90,14 +97,16 @@ def test_the_bound_adds_half_a_block_per_scored_step() -> None:
 
 
 def test_wall_time_is_beside_that_of_the_same_tokens_in_plain_batches() -> None:
-    plain = PlainRates(generation=1_000.0, scoring=500.0).seconds(generated=4_000, scored=1_000)
-    assert plain == 6.0
-    clocks = Clocks(wall=3.0, controller=0.25, policy_idle=1.0, prm_idle=2.0)
-    found = clock_figures(clocks + clocks, plain, has_prm=True)
+    rates = PlainRates(generation=1_000.0, scoring=500.0)
+    tokens = {"generated": 4_000, "scored": 1_000}
+    clocks = Clocks(wall=3.0, controller=0.25, ray=0.1, policy_idle=1.0, prm_idle=2.0)
+    found = clock_figures(clocks + clocks, rates, **tokens, has_prm=True)
+    assert (found["plain_seconds"], found["plain_generation_seconds"]) == (6.0, 4.0)
     assert found["wall_ratio"] == 1.0
     assert found["controller_share"] == pytest.approx(0.5 / 6)
+    assert found["ray_share"] == pytest.approx(0.2 / 6)
     assert (found["policy_idle_share"], found["prm_idle_share"]) == pytest.approx((1 / 3, 2 / 3))
-    assert "prm_idle_share" not in clock_figures(clocks, plain, has_prm=False)
+    assert "prm_idle_share" not in clock_figures(clocks, rates, **tokens, has_prm=False)
 
 
 def test_an_engine_is_idle_while_it_has_no_request() -> None:
@@ -117,11 +126,12 @@ def test_an_engine_is_idle_while_it_has_no_request() -> None:
 
 def test_lock_step_is_beside_the_search_itself() -> None:
     records = [
-        {"is_correct": is_correct, "usage": {"prm": {"scored_tokens": 50}}}
-        for is_correct in (True, False)
+        {"is_correct": answer == "1", "answer": answer, "usage": {"prm": {"scored_tokens": 50}}}
+        for answer in ("1", "2")
     ]
-    clocks = Clocks(wall=7.0, controller=0.1, policy_idle=3.5, prm_idle=0.7)
-    found = lock_step_figures(2.0, clocks, records)
+    clocks = Clocks(wall=7.0, controller=0.1, ray=0.0, policy_idle=3.5, prm_idle=0.7)
+    found = lock_step_figures(2.0, clocks, records, [records[0], {**records[1], "answer": "1"}])
+    assert found["lock_step.same_answers"] == 0.5
     assert found["lock_step.times_faster"] == 3.5
     assert found["lock_step.policy_idle_share"] == 0.5
     assert found["lock_step.prm_idle_share"] == pytest.approx(0.1)

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from prm_search.cli import main
+from prm_search.composition import compose
+from prm_search.errors import ConfigurationError
+from prm_search.job import search_job
 
 FAKES = str(Path(__file__).parents[1] / "controller/conf")
 
@@ -149,6 +152,16 @@ def test_a_limit_on_the_prm_needs_a_search_that_has_one(
     settings = ["cluster=inprocess", "data=rows", f"data.path={tmp_path}/problems.jsonl"]
     limit = "budget.max_scored_tokens=100"
     assert "no search here has one" in fails(capsys, *settings, "search=majority", limit)
+
+
+def test_a_reward_model_of_whole_answers_is_not_mixed_with_its_guesses(tmp_path: Path) -> None:
+    (tmp_path / "problems.jsonl").write_text('{"problem": "1 + 1"}')
+    data = ["data=rows", f"data.path={tmp_path}/problems.jsonl", "run_dir=unused"]
+    settings = [*data, "policy.model=some/policy", "prm=skywork_reward_8b", "search=best_of_n"]
+    with pytest.raises(ConfigurationError, match="set aggregation=last for best_of_n"):
+        search_job(compose("search", settings), name="best_of_n")
+    last = compose("search", [*settings, "search.aggregation=last"])
+    assert search_job(last, name="best_of_n").engine.scorer is not None
 
 
 def test_a_policy_without_variety_can_be_decoded_greedily(
