@@ -104,7 +104,8 @@ class PrefixReader:
             replace(
                 rows,
                 num_computed=rows.num_computed + shared[place],
-                num_cached=rows.num_cached - shared[place],
+                # Where it did not stay in the store, it was computed twice and never cached.
+                num_cached=max(0, rows.num_cached - shared[place]),
             )
             for place, rows in enumerate(self._read(readings))
         ]

@@ -106,7 +106,7 @@ class TransformersScorer:
         )
 
     def _run(self, jobs: Sequence[Job[Reading, Rows]]) -> Iterator[None]:
-        """Compute a batch in one forward."""
+        """Compute a batch."""
         for job, rows in zip(jobs, self._reader([job.request for job in jobs]), strict=True):
             job.finish(rows)
         yield

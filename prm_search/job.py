@@ -112,7 +112,7 @@ def search_job(config: DictConfig, *, name: str) -> SearchJob:
     require_complete(config, *(f"engine.{role}" for role in roles), *parts, "run_dir")
     built = cast("dict[str, Any]", {part: build_part(config, part) for part in parts})
     engines = Engines(**{role: engine_factory(config.engine[role], role) for role in roles})
-    _require_last_scores(engines.scorer, methods)
+    require_last_scores(engines.scorer, methods)
     return SearchJob(
         **built,
         engine=engines,
@@ -124,10 +124,14 @@ def search_job(config: DictConfig, *, name: str) -> SearchJob:
     )
 
 
-def _require_last_scores(
+def require_last_scores(
     scorer: Callable[[], Engine] | None, methods: Mapping[str, SearchAlgorithm]
 ) -> None:
-    """Refuse to make other scores than its own of what a reward model says of whole answers."""
+    """Refuse to make other scores than its own of what a reward model says of whole answers.
+
+    Raises:
+        ConfigurationError: naming the searches that would.
+    """
     prm = scorer.arguments.get("prm") if isinstance(scorer, EngineFactory) else None
     if not isinstance(prm, Prm) or not isinstance(prm.family, AnswerFamily):
         return

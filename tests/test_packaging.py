@@ -83,3 +83,14 @@ def test_the_wheel_holds_every_tracked_file_of_its_packages(wheel: list[str]) ->
 def test_the_wheel_names_its_console_script_and_licence(wheel: list[str]) -> None:
     names = {name.split(".dist-info/")[1] for name in wheel if ".dist-info/" in name}
     assert {"entry_points.txt", "licenses/LICENSE", "METADATA"} <= names
+
+
+def test_the_commands_can_be_asked_for_help_without_any_extra(tmp_path: Path) -> None:
+    script = (
+        "import sys, prm_search.cli\n"
+        "print(*sorted({'fastapi', 'pydantic', 'uvicorn', 'openai'} & sys.modules.keys()))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert finished.stdout.split() == []

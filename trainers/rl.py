@@ -38,6 +38,7 @@ from prm_search.rl import (
     VersionedGenerator,
 )
 from prm_search.rl.summary import (
+    RESULT,
     credits_table,
     read_curves,
     read_results,
@@ -50,7 +51,7 @@ from trainers.rl_evaluation import Evaluator
 from trainers.rl_job import TrainRl, is_finished
 from trainers.rl_session import Bridge, RlSession
 from trainers.rl_stop import Stop
-from trainers.run_folder import open_run
+from trainers.run_folder import open_run, require_same
 
 CURVES = "credits.png"
 
@@ -61,14 +62,20 @@ def run_job(job: TrainRl, *, config: Mapping[str, object], command: str) -> int:
     run_dir = Path(job.run_dir)
     open_run(run_dir, config, seed=job.seed, command=command, may_differ=may_differ)
     for one in job.trainings():
+        directory, own = Path(one.run_dir), _own_config(config, job, one)
+        if is_finished(one):
+            require_same(directory, own, may_differ=may_differ)
+            continue
+        (directory / RESULT).unlink(missing_ok=True)  # of a shorter one, which goes on
         if one.run_dir != job.run_dir:
-            own = _own_config(config, job, one)
-            open_run(Path(one.run_dir), own, seed=one.seed, command=command, may_differ=may_differ)
+            open_run(directory, own, seed=one.seed, command=command, may_differ=may_differ)
     return asyncio.run(_run_all(job, command))
 
 
 def _own_config(config: Mapping[str, object], job: TrainRl, training: TrainRl) -> dict[str, object]:
-    """The configuration of one training of several."""
+    """The configuration of one training, which may be one of several."""
+    if training.run_dir == job.run_dir:
+        return dict(config)
     own = dict(config)
     if job.methods:
         name = Path(training.run_dir).relative_to(job.run_dir).parts[0]
@@ -108,8 +115,10 @@ def _compare(job: TrainRl, console: Console) -> None:
     if job.held_out is None or not (job.methods or job.seeds):
         return
     run_dir = Path(job.run_dir)
-    curves = read_curves(run_dir)
-    summaries = summarize_credits(read_results(run_dir), curves, first=next(iter(job.methods), ""))
+    own = {Path(one.run_dir) for one in job.trainings()}
+    curves = read_curves(run_dir, own)
+    results = read_results(run_dir, own)
+    summaries = summarize_credits(results, curves, first=next(iter(job.methods), ""))
     console.print(credits_table(summaries))
     console.print(f"Summary: {write_summary(run_dir, summaries)}", highlight=False, markup=False)
     try:

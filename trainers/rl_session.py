@@ -64,7 +64,7 @@ class Notes:
     sampled_at: float = field(default_factory=time.monotonic)
 
     def metrics(self) -> dict[str, float]:
-        """As they stand in metrics.jsonl; all in seconds but for the version and the share."""
+        """As they stand in metrics.jsonl; all in seconds but for the version and the shares."""
         if self.collected is None:
             return {}
         times = self.collected.times

@@ -31,14 +31,25 @@ def open_run(
     """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        recorded = load_config(run_dir)
-        if recorded is None:
+        if not require_same(run_dir, config, may_differ=may_differ):
             write_config(run_dir, config)
-        elif found := differences(recorded, config, tuple(may_differ)):
-            raise StoreError(
-                f"{run_dir} holds a training with another configuration: {'; '.join(found)}. Go "
-                "on with its own settings, or choose another run_dir"
-            )
         write_manifest(run_dir, config, seed=seed, command=command)
     except OSError as error:
         raise StoreError(f"run_dir: cannot write to {run_dir}: {error}") from error
+
+
+def require_same(run_dir: Path, config: Mapping[str, object], *, may_differ: Sequence[str]) -> bool:
+    """Whether a run directory has a configuration; it has to be the same.
+
+    Raises:
+        StoreError: if it holds another training.
+    """
+    recorded = load_config(run_dir)
+    if recorded is None:
+        return False
+    if found := differences(recorded, config, tuple(may_differ)):
+        raise StoreError(
+            f"{run_dir} holds a training with another configuration: {'; '.join(found)}. Go "
+            "on with its own settings, or choose another run_dir"
+        )
+    return True

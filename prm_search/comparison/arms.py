@@ -49,8 +49,11 @@ class Arm:
         temperature = self.settings.get("search.temperature")
         if temperature is None:
             temperature = self.settings.get("policy.temperature")
-        is_best_of_n = str(self.settings.get(f"search.{TARGET}")).endswith(".BestOfN")
-        return is_best_of_n and temperature != 0
+        return self._is_best_of_n and temperature != 0
+
+    @property
+    def _is_best_of_n(self) -> bool:
+        return str(self.settings.get(f"search.{TARGET}")).endswith(".BestOfN")
 
     @property
     def is_majority(self) -> bool:
@@ -67,7 +70,7 @@ class Arm:
         """
         parts = {key: value for key, value in self.settings.items() if key.startswith("policy.")}
         temperature = self.settings.get("search.temperature")
-        if temperature:
+        if temperature and self._is_best_of_n:  # that of REBASE is none of the policy
             parts["policy.temperature"] = temperature
         return json.dumps(parts, sort_keys=True, default=str)
 

@@ -28,6 +28,8 @@ URL_VARIABLE = "PRM_SEARCH_REWARD_URL"
 KEY_VARIABLE = "PRM_SEARCH_API_KEY"
 _MAX_ROLLOUTS = 64
 """In one request. The server batches across requests, so more gain nothing."""
+_MAX_BYTES = 4 * 2**20
+"""In one request of several rollouts; half of what the server takes by default."""
 _LATER = frozenset({429, 502, 503, 504})
 """Overloaded, or behind a proxy that does not reach it, or without an engine, or too slow."""
 _TOO_LARGE = 413
@@ -90,20 +92,24 @@ class RemoteRewarder:
         return [one for part in await gather_all(map(self._ask, parts)) for one in part]
 
     async def _ask(self, rollouts: Sequence[Trajectory]) -> list[Scored]:
-        content = {"rollouts": [_to_json(rollout) for rollout in rollouts]}
-        body = json.dumps(content, ensure_ascii=False).encode()
+        body = _body(rollouts)
+        if len(body) > _MAX_BYTES and len(rollouts) > 1:
+            return await self._ask_halves(rollouts)
         try:
             text = await self._answer(body)
         except _TooLargeError as error:
             if len(rollouts) == 1:
                 raise EngineError(str(error)) from error
-            half = len(rollouts) // 2
-            parts = await gather_all(map(self._ask, (rollouts[:half], rollouts[half:])))
-            return [one for part in parts for one in part]
+            return await self._ask_halves(rollouts)
         items = _items(text, self._url)
         if len(items) != len(rollouts):
             raise EngineError(f"{self._url}: {len(items)} rewards for {len(rollouts)} rollouts")
         return [_from_json(item) for item in items]
+
+    async def _ask_halves(self, rollouts: Sequence[Trajectory]) -> list[Scored]:
+        half = len(rollouts) // 2
+        parts = await gather_all(map(self._ask, (rollouts[:half], rollouts[half:])))
+        return [one for part in parts for one in part]
 
     async def _answer(self, body: bytes) -> bytes:
         """What the server answers in the end, however often it has to be asked."""
@@ -194,6 +200,14 @@ def _items(text: bytes, url: str) -> list[dict[str, Any]]:
         return cast("list[dict[str, Any]]", json.loads(text)["rollouts"])
     except (ValueError, KeyError, TypeError) as error:
         raise EngineError(f"{url} does not answer as a reward server does: {error!r}") from error
+
+
+def _body(rollouts: Sequence[Trajectory]) -> bytes:
+    content = {"rollouts": [_to_json(rollout) for rollout in rollouts]}
+    try:
+        return json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise EngineError(f"a rollout cannot be sent: half of a surrogate pair: {error}") from error
 
 
 def _to_json(rollout: Trajectory) -> dict[str, object]:

@@ -6,8 +6,12 @@
 
 It asks the server at $PRM_SEARCH_REWARD_URL.
 
-Credit of steps: a generator that returns `rewards` as lists of tokens takes them from
-`encoded_rewards`, and `step_advantages` is the estimator that reads them:
+Credit of steps: a generator that returns `rewards` as lists of tokens makes them so, and
+`step_advantages` is the estimator that reads them:
+
+    [scored] = await default_rewarder()([default_reading().rollout(prompt, response, answer)])
+    ends = [end for _, end in scored.reward.spans]
+    rewards = encoded_rewards(scored.reward, step_sizes(token_ids, ends, tokenizer.decode))
 
     register_advantage_estimator("prm_stepwise")(step_advantages)
 
@@ -22,10 +26,12 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from prm_search.errors import ConfigurationError, ScoringError
-from prm_search.plugins import verl_advantages, verl_rows
+from prm_search.plugins import verl_rows
 from prm_search.plugins.default import default_reading, default_rewarder
 from prm_search.plugins.reading import Text
+from prm_search.plugins.row_advantages import advantages_of_rows
 from prm_search.rewards import Reward
+from prm_search.rewards.credit import GroupCredit
 from prm_search.rewards.rewarder import Rewarder, Scored
 from prm_search.serving.answers import rollout_answer
 from prm_search.types import StepScores
@@ -94,7 +100,8 @@ def step_advantages(
 ) -> tuple[Any, Any]:
     """Advantages and returns of tokens, as `register_advantage_estimator` has it.
 
-    By the default credit: the minimum of the step scores and the outcome.
+    By the default credit: the minimum of the step scores and the outcome. For another, see
+    `prm_search.plugins.row_advantages.advantages_of_rows`.
 
     Args:
         token_level_rewards: [batch, num_tokens] of `encoded_rewards`, with 0 behind.
@@ -103,6 +110,9 @@ def step_advantages(
         options: what else SkyRL passes; not needed.
 
     Raises:
-        ConfigurationError: if something else was added to the rewards, such as a KL penalty.
+        ConfigurationError: if there is no index, a single rollout of each problem, or something
+            else within the rewards, such as a KL penalty.
     """
-    return verl_advantages.step_advantages(token_level_rewards, response_mask, index=index)
+    if index is None:
+        raise ConfigurationError("no index is given, and rollouts are compared within a problem")
+    return advantages_of_rows(token_level_rewards, response_mask, index=index, credit=GroupCredit())

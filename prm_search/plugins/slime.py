@@ -11,6 +11,9 @@ in a module of your own, say `my_reward`:
 
     --group-rm --custom-rm-path my_reward.reward
     --custom-advantage-function-path prm_search.plugins.slime.step_advantages
+
+slime loses what samples say of themselves on the way to its trainer (THUDM/slime#2400): until that
+is mended, "metadata" has to be added to the keys that its `_split_train_data_by_dp` passes on.
 """
 
 from __future__ import annotations
@@ -111,7 +114,8 @@ def step_advantages(args: object, rollout_data: dict[str, Any]) -> None:
         if own is None or _ADVANTAGES not in own:
             raise ConfigurationError(
                 "the samples bring no advantages of tokens; set --group-rm, and --custom-rm-path "
-                "to a prm_search.plugins.slime.RewardAndCredit"
+                "to a prm_search.plugins.slime.RewardAndCredit, and let slime's "
+                "_split_train_data_by_dp pass on the key metadata (THUDM/slime#2400)"
             )
         if len(own[_ADVANTAGES]) != len(place):
             raise ConfigurationError(

@@ -14,15 +14,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from hydra.utils import instantiate
 
 from prm_search.errors import ConfigurationError
-from prm_search.plugins.verl_rows import decode
-from prm_search.rewards.credit import Credit, GroupCredit, spread_over_sizes
-from prm_search.rewards.credit.rule import FloatArray
+from prm_search.plugins.row_advantages import LoneRolloutsError, advantages_of_rows
+from prm_search.plugins.verl_rows import ForeignRowError
+from prm_search.rewards.credit import Credit, GroupCredit
 
 NAME = "prm_stepwise"
+_HINT = (
+    "Use prm_search.plugins.verl.PrmRewardManager and "
+    "prm_search.plugins.verl_agent_loop.StepAgentLoop (docs/serving.md), and the default "
+    "trainer.use_v1=true"
+)
 
 
 def step_advantages(
@@ -58,21 +62,14 @@ def step_advantages(
             f"{NAME} reads step scores from the rewards, and a KL penalty within them makes them "
             "unreadable; set algorithm.use_kl_in_reward=false, and actor.use_kl_loss=true instead"
         )
-    rows = np.array(token_level_rewards.tolist(), dtype=np.float64)
-    groups: dict[object, list[int]] = {}
-    for place in np.flatnonzero(rows.any(axis=1)).tolist():
-        groups.setdefault(index[place], []).append(place)
-    if groups and all(len(places) == 1 for places in groups.values()):
-        raise ConfigurationError(
-            "each problem has a single rollout and nothing to be compared with; set "
-            "actor_rollout_ref.rollout.n to at least 2"
+    try:
+        return advantages_of_rows(
+            token_level_rewards, response_mask, index=index, credit=credit_of(config)
         )
-    credit = credit_of(config)
-    advantages = np.zeros_like(rows)
-    for places in groups.values():
-        advantages[places] = _advantages(credit, rows[places])
-    tensor = token_level_rewards.new_tensor(advantages.tolist()) * response_mask
-    return tensor, tensor
+    except LoneRolloutsError as error:
+        raise ConfigurationError(f"{error}; set actor_rollout_ref.rollout.n") from error
+    except ForeignRowError as error:
+        raise ConfigurationError(f"{error}. {_HINT}") from error
 
 
 def credit_of(config: Any) -> Credit:
@@ -92,15 +89,3 @@ def credit_of(config: Any) -> Credit:
     if not isinstance(credit, GroupCredit):
         raise ConfigurationError(f"algorithm.credit is a {type(credit).__name__}, not a credit")
     return credit
-
-
-def _advantages(credit: Credit, rows: FloatArray) -> FloatArray:
-    """[num_rollouts, num_tokens] of one problem."""
-    rewards = [decode(row) for row in rows]
-    credited = credit(rewards)
-    return np.array(
-        [
-            spread_over_sizes(one, [end - start for start, end in reward.spans])
-            for one, reward in zip(credited, rewards, strict=True)
-        ]
-    )

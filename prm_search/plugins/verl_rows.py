@@ -31,10 +31,13 @@ _STEP = 2.0
 _SINGLE = 1024.0
 _NO_OUTCOME = -1.0
 _FOREIGN = (
-    "token_level_rewards hold no step scores. Use prm_search.plugins.verl.PrmRewardManager and "
-    "prm_search.plugins.verl_agent_loop.StepAgentLoop (docs/serving.md), and the default "
-    "trainer.use_v1=true"
+    "the rewards of tokens hold no step scores: they come from elsewhere, or something was added "
+    "to them, such as a KL penalty"
 )
+
+
+class ForeignRowError(ConfigurationError):
+    """A row that holds no step scores."""
 
 
 def row_of_info(info: Mapping[str, object], num_tokens: int) -> list[float]:
@@ -110,19 +113,19 @@ def decode(row: FloatArray) -> Reward:
         row: [num_tokens], with zeros behind.
 
     Raises:
-        ConfigurationError: if it was not made by `encode`.
+        ForeignRowError: if it was not made by `encode`.
     """
     ends = np.flatnonzero(row >= _STEP)
     if not len(ends):
         total = math.ceil(row[0])
         score = round((total - float(row[0])) * _SINGLE - 1, 4)
         if not 0 <= score <= 1 or total > 1 or np.any(row[1:]):
-            raise ConfigurationError(_FOREIGN)
+            raise ForeignRowError(_FOREIGN)
         return _reward([0, len(row)], [score], total)
     total = float(row.sum())
     values = row[ends] - _STEP
     if not np.any(row < 0) or values.max() > 1 or not (total == _NO_OUTCOME or 0 <= total <= 1):
-        raise ConfigurationError(_FOREIGN)
+        raise ForeignRowError(_FOREIGN)
     bounds = [0, *(int(end) + 1 for end in ends[:-1]), len(row)]
     return _reward(bounds, values.tolist(), total)
 

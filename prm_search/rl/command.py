@@ -13,7 +13,7 @@ from prm_search.building import build_part, engine_factory, refuse_unknown, requ
 from prm_search.command_help import Description
 from prm_search.config import TARGET
 from prm_search.errors import ConfigurationError
-from prm_search.job import needs_scorer
+from prm_search.job import needs_scorer, require_last_scores
 from prm_search.protocols import SearchAlgorithm
 from prm_search.rewards.recipes import RewardRecipe
 from prm_search.serving.job import EngineFactories
@@ -76,6 +76,8 @@ def rl_job(config: DictConfig) -> TrainingJob:
     engines = {
         role: engine_factory(config.engine[_ENGINES[role]], _ENGINES[role]) for role in roles
     }
+    searches = {name: built[name] for name in ("search", "held_out_search") if built[name]}
+    require_last_scores(engines.get(Role.PRM), searches)
     return job(**built, reward=reward, engine=EngineFactories(engines))
 
 

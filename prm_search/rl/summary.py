@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,22 +56,36 @@ class CreditSummary:
     """[num_seeds] update at which reward hacking set in; None where it did not."""
 
 
-def read_results(run_dir: Path) -> dict[str, list[dict[str, Any]]]:
-    """The results of the finished trainings below a folder, by credit, in order of the seeds."""
+def read_results(
+    run_dir: Path, directories: Collection[Path] | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """The results of finished trainings, by credit, in order of the seeds.
+
+    Args:
+        run_dir: that of all of them.
+        directories: those of the trainings; None takes all below the first.
+    """
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for path in sorted(run_dir.rglob(RESULT)):
+    for path in _paths(run_dir, directories):
         found[_credit(path, run_dir)].append(json.loads(path.read_text()))
     return {
         name: sorted(results, key=lambda result: result["seed"]) for name, results in found.items()
     }
 
 
-def read_curves(run_dir: Path) -> dict[str, list[list[CurvePoint]]]:
-    """The evaluations of the finished trainings below a folder, by credit. [num_seeds]"""
+def read_curves(
+    run_dir: Path, directories: Collection[Path] | None = None
+) -> dict[str, list[list[CurvePoint]]]:
+    """The evaluations of finished trainings, by credit; see `read_results`. [num_seeds]"""
     found: dict[str, list[list[CurvePoint]]] = defaultdict(list)
-    for path in sorted(run_dir.rglob(RESULT)):
+    for path in _paths(run_dir, directories):
         found[_credit(path, run_dir)].append(read_curve(path.parent))
     return dict(found)
+
+
+def _paths(run_dir: Path, directories: Collection[Path] | None) -> list[Path]:
+    paths = sorted(run_dir.rglob(RESULT))
+    return [path for path in paths if directories is None or path.parent in directories]
 
 
 def summarize_credits(

@@ -110,7 +110,9 @@ class TreeCollector:
             budget=UNLIMITED,
             seed=derive_seed(seed, problem.id),
         )
-        return list(result.candidates[:number])
+        # A search that found no solution has its best prefix as the only candidate.
+        finished = [each for each in result.candidates if each.trajectory.is_finished]
+        return finished[:number]
 
     async def _samples(self, problem: Problem, number: int, seed: int) -> list[Trajectory]:
         """Whole solutions, drawn without a search."""

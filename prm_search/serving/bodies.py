@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from prm_search.serving.settings import MAX_ITEMS
+
 
 def _encodable(text: str) -> str:
     """Refuses half a character: JSON can spell it, but no tokenizer can read it."""
@@ -20,10 +22,6 @@ Text = Annotated[str, AfterValidator(_encodable)]
 PlainNumber = Annotated[float, Field(allow_inf_nan=False)]
 Answer = Text | int | PlainNumber | None
 """A reference answer, where one is known."""
-
-
-MAX_ITEMS = 16384
-"""In any list of a body, whatever the settings of the server."""
 
 
 def _list_field(**options: Any) -> Any:

@@ -22,8 +22,12 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _OPEN = frozenset({"/health"})
 """What probes of a cluster manager ask for, which know no key. No body of theirs is read."""
+_NOTHING_SENT = 499
+"""Status of a request whose client went away."""
 _BODY_SECONDS = 60.0
 """How long a client may take to send a body."""
+_THROWN_AWAY = 4
+"""How many times the largest body is taken before it is refused."""
 
 
 class Observer(Protocol):
@@ -64,7 +68,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, status = time.monotonic(), 499  # a client that went away
+        start, status = time.monotonic(), _NOTHING_SENT
 
         async def watch(message: Message) -> None:
             nonlocal status
@@ -82,6 +86,10 @@ class Guard:
                 await self._app(scope, _replay(body, receive), watch)
         except _RefusedError as refusal:
             await _refuse(refusal, watch)
+        except asyncio.CancelledError:  # the server ends, and its grace is over
+            if status != _NOTHING_SENT:
+                raise
+            await _refuse(_RefusedError(503, "the server ends; ask again later"), watch)
         finally:
             self._observer.answered(scope["path"], status, time.monotonic() - start)
 
@@ -103,6 +111,7 @@ class Guard:
         """The whole body; None if the client went away."""
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > self._max_body_bytes:
+            await self._throw_away(receive)
             raise self._too_large()
         parts: list[bytes] = []
         size = 0
@@ -121,6 +130,19 @@ class Guard:
                         return b"".join(parts)
         except TimeoutError as error:
             raise _RefusedError(408, f"the body took more than {_BODY_SECONDS:g} s") from error
+
+    async def _throw_away(self, receive: Receive) -> None:
+        """Take some of a body that is too large: a client that is still sending hears no answer."""
+        size = 0
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                while size < _THROWN_AWAY * self._max_body_bytes:
+                    message = await receive()
+                    size += len(message.get("body", b""))
+                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                        return
+        except TimeoutError:
+            return
 
     def _too_large(self) -> _RefusedError:
         return _RefusedError(
@@ -145,6 +167,8 @@ async def _refuse(refusal: _RefusedError, send: Send) -> None:
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     if refusal.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if refusal.status == 503:
+        headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     body = json.dumps({"detail": str(refusal)}).encode()
     await send({"type": "http.response.body", "body": body})

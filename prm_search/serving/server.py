@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 
 import uvicorn
@@ -47,6 +47,7 @@ async def run_server(job: ServeJob, *, console: Console) -> int:
                 batching=job.batching,
                 engines=engines,
             )
+            all_answered = False
             try:
                 for failure in await service.probe():
                     display.say(f"A first try failed, {failure.kind}: {failure.message}")
@@ -63,7 +64,7 @@ async def run_server(job: ServeJob, *, console: Console) -> int:
                     on_start=lambda: _introduce(listener, key, display.say),
                 )
             finally:
-                await _close(service, job.server)
+                await _close(service, seconds=job.server.longest_grace if all_answered else 1.0)
                 await asyncio.to_thread(grader.close)
     display.say(
         "Stopped; every request that had been accepted is answered."
@@ -73,13 +74,11 @@ async def run_server(job: ServeJob, *, console: Console) -> int:
     return OK
 
 
-async def _close(service: RewardService, settings: ServerSettings) -> None:
-    """Finish what is in the queue, unless an engine hangs."""
-    try:
-        async with asyncio.timeout(settings.longest_grace):
+async def _close(service: RewardService, *, seconds: float) -> None:
+    """Finish what is in the queue, unless it takes too long: nobody waits for it any more."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
             await service.close()
-    except TimeoutError:  # whoever had asked has been told to ask again
-        pass
 
 
 async def serve(

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prm_search.errors import ConfigurationError
-from prm_search.serving.bodies import MAX_ITEMS
 
 KEY_VARIABLE = "PRM_SEARCH_API_KEY"
+MAX_ITEMS = 16384
+"""In any list of a request, whatever the settings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

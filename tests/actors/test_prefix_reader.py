@@ -133,6 +133,8 @@ def test_too_little_memory_costs_time_and_nothing_else() -> None:
         readings = [newest(solution) for solution in solutions]
         for found, expected in zip(few(readings), recompute(readings), strict=True):
             assert found.logits[0] == pytest.approx(expected.logits[0], abs=1e-5)
+            assert found.num_cached >= 0
+            assert found.num_computed + found.num_cached >= expected.num_computed
 
 
 def test_nothing_is_known_after_clearing() -> None:

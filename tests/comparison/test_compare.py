@@ -199,6 +199,18 @@ def test_methods_of_one_name_are_told_apart_by_what_differs(tmp_path: Path) -> N
     ]
 
 
+def test_the_temperature_of_rebase_is_none_of_the_policy(tmp_path: Path) -> None:
+    votes = searched("p0", samples_of(0, 0, 4), method="majority", best=RIGHT,
+                     selection=Selection.majority)  # fmt: skip
+    rebase = searched("p0", samples_of(0, 0, 4), method="rebase", best=RIGHT)
+    settings = {"_target_": "prm_search.search.rebase.Rebase", "temperature": 0.1}
+    write(tmp_path / "votes", [votes], best_of_n("majority", 4))
+    write(tmp_path / "rebase", [rebase], settings)
+    found = compared(tmp_path)
+    (arm,) = (arm for arm in found.arms if arm.name == "rebase")
+    assert found.minus_majority(arm, "policy_tokens") is not None
+
+
 def test_a_search_without_a_prm_counts_once_however_many_prms_the_sweep_has(tmp_path: Path) -> None:
     votes = searched("p0", samples_of(0, 0, 4), method="majority", best=RIGHT,
                      selection=Selection.majority)  # fmt: skip

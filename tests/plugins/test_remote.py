@@ -73,6 +73,16 @@ async def test_a_server_that_takes_less_at_once_gets_less_at_once() -> None:
     assert [one.number for one in there] == [one.number for one in here]
 
 
+async def test_a_body_that_is_too_large_is_halved() -> None:
+    long = "Take 5 and add 7. " * 40_000
+    texts = [f"{long}{place}.\n\nThe answer is \\boxed{{12}}." for place in range(12)]
+    solutions = [Reading().rollout(PROBLEM, text, "12") for text in texts]
+    settings = ServerSettings(max_body_mib=2.0, max_characters=10**7)
+    with serving(RewardService(fake_source()), settings=settings) as url:
+        scored = await RemoteRewarder(url, max_seconds=30)(solutions)
+    assert [one.reward.outcome for one in scored] == [1.0] * 12
+
+
 async def test_a_rollout_that_alone_is_too_large_is_an_error() -> None:
     settings = ServerSettings(max_characters=10)
     with (

@@ -21,7 +21,7 @@ from prm_search.rl import (
     VersionedGenerator,
 )
 from prm_search.rl.clock import covered
-from prm_search.search import BestOfN
+from prm_search.search import BeamSearch, BestOfN
 from prm_search.types import Failure, Generation, Problem, StepScores, Trajectory
 
 PROBLEMS = [Problem(id=name, prompt=f"{name}?", answer="12") for name in "abc"]
@@ -145,6 +145,18 @@ async def test_plain_samples_take_the_places_that_a_search_leaves() -> None:
     assert all(isinstance(one.reward.scores, StepScores) for one in collected.rollouts)
     assert {one.reward.outcome for one in collected.rollouts} <= {0.0, 1.0}
     assert (await collect(REQUESTS, seed=1)).rollouts == collected.rollouts
+
+
+async def test_prefixes_are_no_rollouts() -> None:
+    collect = TreeCollector(
+        generator(),
+        BeamSearch(num_beams=4, num_expansions=4, max_steps=1),
+        scorer=FakeScorer(),
+        grader=FakeGrader(),
+    )
+    collected = await collect(REQUESTS, seed=1)
+    assert collected.share_from_search == 0
+    assert all(one.trajectory.is_finished for one in collected.rollouts)
 
 
 async def test_without_a_verifier_there_are_no_outcomes() -> None:

@@ -11,8 +11,7 @@ from prm_search.concurrency import gather_all
 from prm_search.errors import ConfigurationError
 from prm_search.plugins.reading import Reading
 from prm_search.rewards import MicroBatching
-from prm_search.serving.bodies import MAX_ITEMS
-from prm_search.serving.settings import KEY_VARIABLE, ServerSettings, choose_key
+from prm_search.serving.settings import KEY_VARIABLE, MAX_ITEMS, ServerSettings, choose_key
 from tests.serving.clients import KEY, PROBLEM, body, client, slow_service
 
 SMALL = ServerSettings(max_body_mib=0.05, max_rollouts=4, max_characters=1000)

@@ -61,8 +61,11 @@ async def test_it_says_so_if_requests_are_given_up() -> None:
                 await asyncio.sleep(0.02)
             server.process.send_signal(signal.SIGTERM)
             output = await asyncio.to_thread(server.end)
-            await asyncio.gather(task, return_exceptions=True)
+            answer = await task
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
     assert server.process.returncode == 0, output
+    assert "Traceback" not in output
     assert "requests in flight were given up" in output
 
 
