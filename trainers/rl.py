@@ -47,7 +47,7 @@ from prm_search.rl.summary import (
 )
 from prm_search.run_session import INTERRUPTED, OK, running_engines
 from trainers.rl_arguments import latest_checkpoint, num_updates
-from trainers.rl_evaluation import Evaluator
+from trainers.rl_evaluation import Evaluator, Start
 from trainers.rl_job import TrainRl, is_finished
 from trainers.rl_session import Bridge, RlSession
 from trainers.rl_stop import Stop
@@ -97,13 +97,13 @@ async def _run_all(job: TrainRl, command: str) -> int:
         display.say(f"{job.run_dir} is finished.")
         _compare(job, console)
         return OK
-    stop = asyncio.Event()
+    stop, start = asyncio.Event(), Start()
     async with running_engines(job.cluster, job.engine, display) as engines:
         with StopOnInterrupt(stop, display):
             for number, training in enumerate(missing, start=1):
                 if len(missing) > 1:
                     display.say(f"Training {number} of {len(missing)}: {training.run_dir}")
-                if await train(training, engines, stop=stop) != OK:
+                if await train(training, engines, stop=stop, start=start) != OK:
                     display.say(f"Stopped; what is done is kept. To go on:\n  {command}")
                     return INTERRUPTED
     _compare(job, console)
@@ -128,7 +128,11 @@ def _compare(job: TrainRl, console: Console) -> None:
 
 
 async def train(
-    job: TrainRl, engines: Mapping[Role, Engine], *, stop: asyncio.Event | None = None
+    job: TrainRl,
+    engines: Mapping[Role, Engine],
+    *,
+    stop: asyncio.Event | None = None,
+    start: Start | None = None,
 ) -> int:
     """Train with one credit and one seed on engines that run; they can be used again afterwards.
 
@@ -136,6 +140,8 @@ async def train(
         job: without methods and seeds.
         engines: by role, those of `job.engine`.
         stop: ends the training after the update that is under way; a checkpoint is kept.
+        start: of these engines on the same held-out problems, so that several trainings evaluate
+            the policy that they start from once. Not used by workers of Ray Train.
 
     Returns:
         0 if it came to its end, 130 if it was stopped.
@@ -147,10 +153,12 @@ async def train(
         from trainers.rl_ray import train_on_ray
 
         return await train_on_ray(job, engines, stop=stop or asyncio.Event())
-    return await train_here(job, engines, stop=stop or asyncio.Event())
+    return await train_here(job, engines, stop=stop or asyncio.Event(), start=start)
 
 
-async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: Stop) -> int:
+async def train_here(
+    job: TrainRl, engines: Mapping[Role, Engine], *, stop: Stop, start: Start | None = None
+) -> int:
     """As `train`, with the trainer in this process, together with those that Ray has started."""
     assert job.credit is not None
     generator = VersionedGenerator(cast("TrainableGenerator", engines[Role.POLICY]))
@@ -187,6 +195,7 @@ async def train_here(job: TrainRl, engines: Mapping[Role, Engine], *, stop: Stop
                 search=job.held_out_search,
                 scorer=scorer,
                 seed=job.seed,
+                start=start,
             )
         if not _rank():  # whatever another training has left in the engine
             await generator.restore()

@@ -20,6 +20,14 @@ class Evaluation:
     """Greedy solutions. [num_problems]"""
 
 
+@dataclass(kw_only=True, slots=True)
+class Start:
+    """What is known of the policy that engines start with, and all trainings on them."""
+
+    greedy: tuple[Graded, ...] | None = None
+    """[num_problems]; None as long as nobody has asked for them."""
+
+
 class Evaluator:
     """Solves held-out problems, greedily and, if there is one, with a search."""
 
@@ -32,6 +40,7 @@ class Evaluator:
         search: SearchAlgorithm | None = None,
         scorer: Scorer | None = None,
         seed: int = 0,
+        start: Start | None = None,
     ) -> None:
         """Take problems and engines.
 
@@ -42,6 +51,7 @@ class Evaluator:
             search: None leaves it at greedy decoding.
             scorer: the PRM, if the search needs one.
             seed: of the search.
+            start: what is known of the policy before its training, or will be.
         """
         self._problems = problems
         self._generator = generator
@@ -49,15 +59,23 @@ class Evaluator:
         self._search = search
         self._scorer = scorer
         self._seed = seed
+        self._start = start or Start()
 
-    async def __call__(self) -> Evaluation:
+    async def __call__(self, *, is_start: bool = False) -> Evaluation:
         """Solve all problems.
+
+        Args:
+            is_start: whether the policy is what the engines started with.
 
         Raises:
             GradingError: if no answer can be graded.
             EngineError: if an engine failed.
         """
-        greedy = await evaluate_greedy(self._generator, self._grader, self._problems)
+        greedy = self._start.greedy if is_start else None
+        if greedy is None:
+            greedy = await evaluate_greedy(self._generator, self._grader, self._problems)
+        if is_start:
+            self._start.greedy = greedy
         metrics = {f"held_out_{name}": value for name, value in summarize(greedy).items()}
         if self._search is not None:
             found = await evaluate_search(

@@ -232,7 +232,7 @@ class RlSession:
         self._hand_over(update)
         evaluation: Evaluation | None = None
         if self._trainer.accelerator.is_main_process and self._evaluator is not None:
-            evaluation = self._bridge(self._evaluator())
+            evaluation = self._bridge(self._evaluator(is_start=update == 0))
         self._trainer.accelerator.wait_for_everyone()
         return evaluation
 

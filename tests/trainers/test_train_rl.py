@@ -31,6 +31,7 @@ from prm_search.search import BestOfN
 from prm_search.serving.job import EngineFactories
 from prm_search.types import Problem
 from prm_search.voting import Selection
+from trainers import rl_evaluation
 from trainers.prm_settings import Precision
 from trainers.rl import run_job, train
 from trainers.rl_job import TrainRl
@@ -298,8 +299,17 @@ def test_the_rate_falls_with_the_tokens_that_are_left(make_job: Callable[..., Tr
 
 
 def test_credits_and_seeds_are_trained_one_after_another(
-    make_job: Callable[..., TrainRl],
+    make_job: Callable[..., TrainRl], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    num_evaluations = 0
+    evaluate = rl_evaluation.evaluate_greedy
+
+    async def counted(*given: Any) -> Any:
+        nonlocal num_evaluations
+        num_evaluations += 1
+        return await evaluate(*given)
+
+    monkeypatch.setattr(rl_evaluation, "evaluate_greedy", counted)
     job = make_job(
         {"num_updates": 1},
         credit=None,
@@ -311,6 +321,12 @@ def test_credits_and_seeds_are_trained_one_after_another(
         str(path.parent.relative_to(job.run_dir)) for path in Path(job.run_dir).rglob("result.json")
     )
     assert found == ["min/seed_0", "min/seed_1", "outcome/seed_0", "outcome/seed_1"]
+    starts = [
+        json.loads((Path(job.run_dir) / name / "metrics.jsonl").read_text().splitlines()[0])
+        for name in found
+    ]
+    assert len({line["held_out_tokens_per_response"] for line in starts}) == 1
+    assert num_evaluations == 1 + 4  # the start of all of them once, and the end of each
 
 
 def test_methods_may_be_added_but_none_may_change(make_job: Callable[..., TrainRl]) -> None:
