@@ -149,7 +149,10 @@ class PrefixReader:
         if self._store is not None:
             assert states is not None
             for plan, new in zip(plans, states, strict=True):
-                self._store.extend(plan.keys, _split(plan, new))
+                # Attention multiplies what it must not see by 0, and 0 × NaN is NaN: what stands
+                # before a token that the model cannot read is spoilt as well.
+                if new.isfinite().all():
+                    self._store.extend(plan.keys, _split(plan, new))
         return [
             Rows(
                 logits=rows.tolist(),

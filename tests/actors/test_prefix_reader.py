@@ -137,6 +137,18 @@ def test_too_little_memory_costs_time_and_nothing_else() -> None:
             assert found.num_computed + found.num_cached >= expected.num_computed
 
 
+def test_what_a_model_cannot_read_spoils_nothing_that_others_share() -> None:
+    model = model_of("qwen2")
+    with torch.no_grad():
+        model.backbone.embed_tokens.weight[49] = float("nan")
+    reader, recompute = PrefixReader(model, max_bytes=10**9), PrefixReader(model, max_bytes=0)
+    (spoilt,) = reader([newest(render([1] * 9, [[2, 3], [4, 49, 6]]))])
+    assert spoilt.logits[0] == pytest.approx([float("nan")] * 2, nan_ok=True)
+    reading = newest(render([1] * 9, [[2, 3], [4, 5, 6]]))
+    (found,), (expected,) = reader([reading]), recompute([reading])
+    assert found.logits[0] == pytest.approx(expected.logits[0], abs=1e-5)
+
+
 def test_nothing_is_known_after_clearing() -> None:
     reader = PrefixReader(model_of("qwen2"), max_bytes=10**9)
     solution = render([1] * 9, [[2, 3]])
