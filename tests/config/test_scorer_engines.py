@@ -35,5 +35,6 @@ def test_a_prm_may_run_on_another_engine(engines, generator, scorer) -> None:
 
 @pytest.mark.parametrize("prm", [name for name in options()["prm"] if name != "sandbox"])
 def test_every_named_prm_is_built(prm: str) -> None:
-    config = compose("search", [*ROLES, f"prm={prm}", "prm.model=somewhere"])
+    settings = ["prm.model=somewhere", "search.aggregation=last"]  # the only one of reward models
+    config = compose("search", [*ROLES, f"prm={prm}", *settings])
     assert search_job(config, name="beam").engine.scorer is not None
