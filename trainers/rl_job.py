@@ -188,12 +188,13 @@ class TrainRl:
 def is_finished(job: TrainRl) -> bool:
     """Whether a training with one credit and one seed has come to its end.
 
-    One that had been shorter, and has been given more updates since, has not.
+    One that had been shorter, and has been given more updates since, has not; nor has one that
+    was killed while it wrote down what came of it.
     """
-    path = Path(job.run_dir) / RESULT
-    if not path.exists():
+    try:
+        result = json.loads((Path(job.run_dir) / RESULT).read_text())
+    except (FileNotFoundError, ValueError):
         return False
-    result = json.loads(path.read_text())
     limit = job.trainer.max_generated_tokens
     return result["updates"] >= job.trainer.num_updates or (
         limit is not None and result["generated_tokens"] >= limit

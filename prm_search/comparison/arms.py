@@ -209,27 +209,26 @@ def _short(value: object) -> str:
 
 
 def _arm(name: str, pieces: Sequence[_Piece]) -> Arm:
-    searches: dict[tuple[str, int], Searched] = {}
-    sources: dict[tuple[str, int], _Piece] = {}
+    found: dict[tuple[str, int], tuple[Searched, _Piece]] = {}
     num_repeated = 0
     for piece in pieces:
         for each in piece.searches:
-            source = sources.setdefault(each.key, piece)
-            if source.unused != piece.unused:
-                num_repeated += 1
+            _, source = found.setdefault(each.key, (each, piece))
+            if source is piece:
                 continue
-            if each.key in searches:
+            if source.unused == piece.unused:
                 directories = ", ".join(dict.fromkeys(str(other.directory) for other in pieces))
                 raise DataError(
                     f"{name}: problem {each.problem!r} with seed {each.seed} is there twice, in "
                     f"{directories}; leave one of them out, or give them different seeds"
                 )
-            searches[each.key] = each
+            num_repeated += 1
+    searches = [searched for searched, _ in found.values()]
     return Arm(
         name=name,
         method=pieces[0].method,
         settings=pieces[0].settings,
-        searches=tuple(sorted(searches.values(), key=lambda s: (natural(s.problem), s.seed))),
+        searches=tuple(sorted(searches, key=lambda s: (natural(s.problem), s.seed))),
         parameters={
             role: next((known for piece in pieces if (known := piece.parameters[role])), None)
             for role in dict.fromkeys(role for piece in pieces for role in piece.parameters)

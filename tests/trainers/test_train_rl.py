@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,111 +14,25 @@ import pytest
 pytest.importorskip("trl")
 from safetensors.torch import load_file
 
-from actors.inprocess import InProcessCluster
-from actors.transformers_generator import TransformersGenerator
 from prm_search.budget import Role
-from prm_search.data.loaded import Loaded
-from prm_search.data.rows import Rows
 from prm_search.engines import Engine
-from prm_search.errors import ConfigurationError, StoreError
+from prm_search.errors import StoreError
 from prm_search.fakes import FakeScorer
-from prm_search.grading import GraderSettings
-from prm_search.policy import Policy
 from prm_search.rewards.credit import GroupCredit, Mean
-from prm_search.rewards.recipes import AnswerReward, CombinedReward, PrmReward
 from prm_search.search import BestOfN
-from prm_search.serving.job import EngineFactories
-from prm_search.types import Problem
-from prm_search.voting import Selection
+from tests.trainers.rl_jobs import RlJobs, curve, lines, run, updates
 from trainers import rl_evaluation
-from trainers.prm_settings import Precision
-from trainers.rl import run_job, train
+from trainers.rl import train
 from trainers.rl_job import TrainRl
-from trainers.rl_ray import for_workers
-from trainers.rl_settings import PolicyOptimizer, RlTrainer
-
-NAMES = ("Ann", "Ben", "Cara", "Dan", "Eve")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FewProblems:
-    """A data set."""
-
-    num_problems: int = 5
-
-    def load(self) -> Loaded:
-        problems = tuple(
-            Problem(id=name, prompt=f"How many shells has {name}?", answer="12")
-            for name in NAMES[: self.num_problems]
-        )
-        return Loaded(problems=problems, set_aside=())
+from trainers.rl_settings import PolicyOptimizer
 
 
 @pytest.fixture
-def make_job(tiny_model: Path, tmp_path: Path) -> Callable[..., TrainRl]:
-    def make(trainer: dict[str, Any] | None = None, name: str = "run", **given: Any) -> TrainRl:
-        policy = Policy(model=str(tiny_model), max_tokens=12, logprobs=True)
-        reward = CombinedReward(parts={"prm": PrmReward(), "answer": AnswerReward()})
-        fields: dict[str, Any] = {
-            "policy": policy,
-            "engine": EngineFactories(
-                {
-                    Role.POLICY: partial(TransformersGenerator, policy=policy),
-                    Role.PRM: partial(FakeScorer, noise=0.1),
-                }
-            ),
-            "cluster": InProcessCluster(),
-            "data": FewProblems(),
-            "held_out": FewProblems(num_problems=2),
-            "reward": reward,
-            "credit": GroupCredit(),
-            "grader": GraderSettings(num_processes=1),
-            "trainer": RlTrainer(
-                **{
-                    "num_updates": 3,
-                    "problems_per_update": 2,
-                    "rollouts_per_problem": 4,
-                    "rollouts_per_forward": 4,
-                    "optimizer": PolicyOptimizer(learning_rate=1e-3),
-                    "precision": Precision.float32,
-                    "checkpoint_every": 2,
-                }
-                | (trainer or {})
-            ),
-            "run_dir": str(tmp_path / name),
-            "model_dir": str(tmp_path / name / "model"),
-        }
-        return TrainRl(**fields | given)
-
-    return make
+def make_job(tiny_model: Path, tmp_path: Path) -> RlJobs:
+    return RlJobs(tiny_model, tmp_path)
 
 
-def run(job: TrainRl) -> int:
-    config = {
-        "credit": str(job.credit),
-        "methods": {name: str(credit) for name, credit in job.methods.items()},
-        "trainer": {"num_updates": job.trainer.num_updates},
-    }
-    return run_job(job, config=config, command="again")
-
-
-def lines(job: TrainRl) -> list[dict[str, float]]:
-    text = (Path(job.run_dir) / "metrics.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def updates(job: TrainRl) -> list[dict[str, float]]:
-    return [line for line in lines(job) if "loss" in line]
-
-
-def curve(job: TrainRl) -> list[float]:
-    names = ("step", "grad_norm", "prm_mean", "tokens_per_response", "entropy")
-    return [line[name] for line in updates(job) for name in names]
-
-
-def test_a_training_from_rollouts_to_the_model(
-    make_job: Callable[..., TrainRl], tiny_model: Path
-) -> None:
+def test_a_training_from_rollouts_to_the_model(make_job: RlJobs, tiny_model: Path) -> None:
     job = make_job()
     assert run(job) == 0
     found = updates(job)
@@ -143,7 +56,7 @@ def test_a_training_from_rollouts_to_the_model(
 
 
 def test_a_resumed_training_goes_on_as_if_it_had_never_stopped(
-    make_job: Callable[..., TrainRl],
+    make_job: RlJobs,
 ) -> None:
     whole = make_job({"num_updates": 5}, name="whole")
     assert run(whole) == 0
@@ -156,7 +69,7 @@ def test_a_resumed_training_goes_on_as_if_it_had_never_stopped(
 
 
 def test_updates_after_the_last_checkpoint_are_made_again(
-    make_job: Callable[..., TrainRl],
+    make_job: RlJobs,
 ) -> None:
     scorer = FakeScorer()
     job = make_job({"num_updates": 3, "checkpoint_every": 2})
@@ -180,18 +93,18 @@ def test_updates_after_the_last_checkpoint_are_made_again(
 
 
 def test_a_training_that_lost_its_metrics_ends_all_the_same(
-    make_job: Callable[..., TrainRl],
+    make_job: RlJobs,
 ) -> None:
     job = make_job({"num_updates": 2})
     assert run(job) == 0
-    for name in ("result.json", "metrics.jsonl"):
-        (Path(job.run_dir) / name).unlink()
+    (Path(job.run_dir) / "metrics.jsonl").unlink()
+    (Path(job.run_dir) / "result.json").write_text('{"updates": ')  # killed while it wrote
     assert run(job) == 0
     assert json.loads((Path(job.run_dir) / "result.json").read_text())["updates"] == 2
 
 
 def test_what_another_process_had_rewarded_is_not_rewarded_again(
-    make_job: Callable[..., TrainRl],
+    make_job: RlJobs,
 ) -> None:
     scorer = FakeScorer()
     job = make_job({"num_updates": 3, "checkpoint_every": 2})
@@ -212,7 +125,7 @@ def test_what_another_process_had_rewarded_is_not_rewarded_again(
     assert sorted(again) == sorted(map(str.rstrip, rollouts))
 
 
-def test_another_configuration_is_refused(make_job: Callable[..., TrainRl]) -> None:
+def test_another_configuration_is_refused(make_job: RlJobs) -> None:
     job = make_job({"num_updates": 1})
     assert run(job) == 0
     with pytest.raises(StoreError, match="another configuration: credit"):
@@ -220,7 +133,7 @@ def test_another_configuration_is_refused(make_job: Callable[..., TrainRl]) -> N
 
 
 async def test_engines_are_used_again_from_the_weights_that_they_began_with(
-    make_job: Callable[..., TrainRl],
+    make_job: RlJobs,
 ) -> None:
     engines = await _started(make_job())
     jobs = [make_job({"num_updates": 2}, name=name) for name in ("first", "second")]
@@ -241,7 +154,7 @@ async def _started(job: TrainRl) -> Mapping[Role, Engine]:
 
 
 async def test_a_training_that_is_stopped_keeps_what_is_done(
-    make_job: Callable[..., TrainRl],
+    make_job: RlJobs,
 ) -> None:
     job = make_job()
     engines = await _started(job)
@@ -259,7 +172,7 @@ async def test_a_training_that_is_stopped_keeps_what_is_done(
 
 
 def test_a_finished_training_goes_on_if_it_is_given_more_updates(
-    make_job: Callable[..., TrainRl],
+    make_job: RlJobs,
 ) -> None:
     whole = make_job({"num_updates": 4}, name="whole")
     assert run(whole) == 0
@@ -269,7 +182,7 @@ def test_a_finished_training_goes_on_if_it_is_given_more_updates(
     assert curve(longer) == pytest.approx(curve(whole), rel=1e-5)
 
 
-def test_a_rate_that_falls_towards_the_end_fixes_the_end(make_job: Callable[..., TrainRl]) -> None:
+def test_a_rate_that_falls_towards_the_end_fixes_the_end(make_job: RlJobs) -> None:
     optimizer = PolicyOptimizer(learning_rate=1e-3, decay_share=0.5)
     assert run(make_job({"num_updates": 1, "optimizer": optimizer})) == 0
     with pytest.raises(StoreError, match=r"trainer.num_updates: 1 -> 2"):
@@ -277,7 +190,7 @@ def test_a_rate_that_falls_towards_the_end_fixes_the_end(make_job: Callable[...,
 
 
 def test_the_rate_rises_at_the_beginning_and_falls_at_the_end(
-    make_job: Callable[..., TrainRl],
+    make_job: RlJobs,
 ) -> None:
     optimizer = PolicyOptimizer(learning_rate=1e-3, num_warmup_updates=2, decay_share=0.5)
     job = make_job(trainer={"num_updates": 5, "optimizer": optimizer})
@@ -286,7 +199,7 @@ def test_the_rate_rises_at_the_beginning_and_falls_at_the_end(
     assert rates == pytest.approx([0, 5e-4, 1e-3, 8e-4, 4e-4])
 
 
-def test_the_rate_falls_with_the_tokens_that_are_left(make_job: Callable[..., TrainRl]) -> None:
+def test_the_rate_falls_with_the_tokens_that_are_left(make_job: RlJobs) -> None:
     optimizer = PolicyOptimizer(learning_rate=1e-3, decay_share=1.0)
     limits = {"num_updates": 50, "max_generated_tokens": 500}
     job = make_job(trainer={**limits, "optimizer": optimizer})
@@ -299,7 +212,7 @@ def test_the_rate_falls_with_the_tokens_that_are_left(make_job: Callable[..., Tr
 
 
 def test_credits_and_seeds_are_trained_one_after_another(
-    make_job: Callable[..., TrainRl], monkeypatch: pytest.MonkeyPatch
+    make_job: RlJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     num_evaluations = 0
     evaluate = rl_evaluation.evaluate_greedy
@@ -329,7 +242,7 @@ def test_credits_and_seeds_are_trained_one_after_another(
     assert num_evaluations == 1 + 4  # the start of all of them once, and the end of each
 
 
-def test_methods_may_be_added_but_none_may_change(make_job: Callable[..., TrainRl]) -> None:
+def test_methods_may_be_added_but_none_may_change(make_job: RlJobs) -> None:
     first = {"min": GroupCredit(), "outcome": GroupCredit(process=None)}
     assert run(make_job({"num_updates": 1}, credit=None, methods=first)) == 0
     added = {**first, "mean": GroupCredit(process=Mean())}
@@ -339,7 +252,7 @@ def test_methods_may_be_added_but_none_may_change(make_job: Callable[..., TrainR
         run(make_job({"num_updates": 1}, credit=None, methods=changed))
 
 
-def test_the_budget_of_tokens_ends_a_training(make_job: Callable[..., TrainRl]) -> None:
+def test_the_budget_of_tokens_ends_a_training(make_job: RlJobs) -> None:
     job = make_job({"num_updates": 50, "max_generated_tokens": 150})
     assert run(job) == 0
     spent = [line["generated_tokens"] for line in updates(job)]
@@ -351,7 +264,7 @@ def test_the_budget_of_tokens_ends_a_training(make_job: Callable[..., TrainRl]) 
 
 
 def test_rollouts_of_a_search_bring_the_scores_of_its_tree(
-    make_job: Callable[..., TrainRl],
+    make_job: RlJobs,
 ) -> None:
     job = make_job({"num_updates": 1}, search=BestOfN(num_samples=4))
     assert run(job) == 0
@@ -360,7 +273,7 @@ def test_rollouts_of_a_search_bring_the_scores_of_its_tree(
     assert line["num_rollouts"] == 8
 
 
-def test_a_search_that_finds_too_little_is_filled_up(make_job: Callable[..., TrainRl]) -> None:
+def test_a_search_that_finds_too_little_is_filled_up(make_job: RlJobs) -> None:
     job = make_job({"num_updates": 1}, search=BestOfN(num_samples=2))
     assert run(job) == 0
     [line] = updates(job)
@@ -368,67 +281,8 @@ def test_a_search_that_finds_too_little_is_filled_up(make_job: Callable[..., Tra
     assert line["num_rollouts"] == 8
 
 
-def test_held_out_problems_are_searched_as_well(make_job: Callable[..., TrainRl]) -> None:
+def test_held_out_problems_are_searched_as_well(make_job: RlJobs) -> None:
     job = make_job({"num_updates": 1}, held_out_search=BestOfN(num_samples=2))
     assert run(job) == 0
     before, after = [line for line in lines(job) if "held_out_accuracy" in line]
     assert before.keys() == after.keys() >= {"held_out_search_accuracy"}
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"reward": AnswerReward()}, "the credit needs step scores"),
-        ({"reward": PrmReward()}, "the credit needs outcomes"),
-        (
-            {"credit": None, "methods": {"min": GroupCredit()}, "reward": AnswerReward()},
-            "the credit needs step scores",
-        ),
-        (
-            {
-                "reward": AnswerReward(),
-                "credit": GroupCredit(process=None),
-                "search": BestOfN(num_samples=4),
-            },
-            "choose reward=prm_and_answer",
-        ),
-        (
-            {"search": BestOfN(num_samples=4, selection=Selection.majority)},
-            "BestOfN scores no steps",
-        ),
-    ],
-)
-def test_what_does_not_fit_together_is_refused_before_anything_starts(
-    make_job: Callable[..., TrainRl], given: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        make_job(**given)
-
-
-def test_workers_find_the_problems_from_another_folder(
-    make_job: Callable[..., TrainRl], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    job = for_workers(make_job(data=Rows(path="problems.jsonl"), run_dir="run"))
-    assert job.data == Rows(path=str(tmp_path / "problems.jsonl"))
-    assert job.run_dir == str(tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"temperature": 0.0}, "policy.temperature must be above 0"),
-        ({"top_p": 0.9}, "policy.top_p must be 1"),
-    ],
-)
-def test_sampling_that_the_loss_does_not_know_is_refused(
-    make_job: Callable[..., TrainRl], given: dict[str, Any], message: str
-) -> None:
-    job = make_job()
-    with pytest.raises(ConfigurationError, match=message):
-        replace(job, policy=replace(job.policy, **given))
-
-
-def test_forwards_have_to_divide_an_update() -> None:
-    with pytest.raises(ConfigurationError, match="must divide the 128 rollouts"):
-        RlTrainer(rollouts_per_forward=24)
