@@ -8,8 +8,10 @@ is one way back for both.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -54,10 +56,14 @@ class EngineActor:
                 engine = self._factory()
                 await engine.start()
                 self._engine = engine
+                gc.freeze()  # what is there now stays, and need not be looked through again
 
-    async def exchange(self, load: Load) -> Return:
-        """Take calls of the engine, and give answers; see `actors.exchange.Desk`."""
-        return await self._desk.exchange(load)
+    async def exchange(self, load: bytes) -> bytes:
+        """Take calls of the engine, and give answers; see `actors.exchange.Desk`.
+
+        Both are pickled here rather than by Ray, which looks at every object in Python.
+        """
+        return pickle.dumps(await self._desk.exchange(pickle.loads(load)))
 
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of the engine, and start it first if need be."""
@@ -152,7 +158,7 @@ class RayReplica:
             ray.kill(self._actor)
 
     async def _exchange(self, load: Load) -> Return:
-        return await _answer(self._actor.exchange.remote(load))
+        return pickle.loads(await _answer(self._actor.exchange.remote(pickle.dumps(load))))
 
     async def _end_process(self) -> None:
         try:

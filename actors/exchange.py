@@ -22,10 +22,11 @@ from uuid import uuid4
 
 from actors.engine import EngineDeadError
 from prm_search.errors import EngineError
+from prm_search.value import Value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class Request(Value):
     """A call on its way."""
 
     number: int
@@ -36,7 +37,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(Value):
     """What became of a call."""
 
     number: int
@@ -47,7 +48,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Load:
+class Load(Value):
     """What a visitor brings to a desk."""
 
     caller: str
@@ -61,7 +62,7 @@ class Load:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Return:
+class Return(Value):
     """What a visitor takes home."""
 
     desk: str

@@ -133,6 +133,7 @@ class RayCluster:
             return ray.init(self.address, logging_level=logging.ERROR, log_to_driver=False)
         # A cluster that lives as long as one run has nothing to report.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
         # The engines are the work. Ray would have them yield to every other process.
         os.environ.setdefault("RAY_worker_niceness", "0")
         return ray.init(

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from prm_search.errors import EmptyStepError, ScoringError
+from prm_search.value import Value
 
 if TYPE_CHECKING:
     from prm_search.budget import Ledger
@@ -45,7 +46,7 @@ class SearchStop(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
+class Problem(Value):
     """A question, with its reference answer where one is known."""
 
     id: str
@@ -56,7 +57,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class Step(Value):
     """One step as it was generated, its separator included.
 
     The texts of a trajectory's steps, joined without anything between, are the text that the
@@ -77,7 +78,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trajectory:
+class Trajectory(Value):
     """A problem and the steps taken so far: a prefix or a whole solution."""
 
     problem: Problem
@@ -143,7 +144,7 @@ class Trajectory:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepScores:
+class StepScores(Value):
     """P(step is correct) for each step of one trajectory."""
 
     values: tuple[float, ...]
@@ -156,7 +157,7 @@ class StepScores:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
+class Failure(Value):
     """Why something could not be done. Stands where a result would stand."""
 
     kind: str
@@ -197,7 +198,7 @@ class LabeledTrajectory:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(Value):
     """What a judge says about a whole trajectory."""
 
     first_error: int | None
@@ -207,7 +208,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
+class Usage(Value):
     """What a call cost. All counts are tokens except `num_calls`.
 
     The tokens that an engine really computed are
@@ -238,7 +239,7 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Generation:
+class Generation(Value):
     """Continuations of one prefix, and what they cost."""
 
     continuations: tuple[tuple[Step, ...], ...]
@@ -249,7 +250,7 @@ class Generation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scoring:
+class Scoring(Value):
     """Scores of several trajectories, and what they cost."""
 
     scores: tuple[StepScores | Failure, ...]
@@ -258,7 +259,7 @@ class Scoring:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judgement:
+class Judgement(Value):
     """Verdicts on one trajectory, and what they cost."""
 
     verdicts: tuple[Verdict | Failure, ...]

@@ -1,0 +1,43 @@
+"""Values that are sent from process to process by the thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+
+class Value:
+    """Base of frozen dataclasses with slots: pickled as the bare values of their fields.
+
+    Three times as fast as what `dataclasses` makes, which looks up the names of the fields for
+    every single object, and smaller. Like there, `__post_init__` is not called on the way back.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Callable[..., Value], tuple[Any, ...]]:
+        return _restore, (type(self), *(_reader(type(self))(self)))
+
+
+def _restore(cls: type[Value], *values: Any) -> Value:
+    value = object.__new__(cls)
+    for write, part in zip(_writers(cls), values, strict=True):
+        write(value, part)
+    return value
+
+
+@cache
+def _reader(cls: type[Any]) -> Callable[[Value], tuple[Any, ...]]:
+    names = [each.name for each in fields(cls)]
+    if len(names) == 1:
+        read = attrgetter(names[0])
+        return lambda value: (read(value),)
+    return attrgetter(*names)
+
+
+@cache
+def _writers(cls: type[Any]) -> tuple[Callable[[Value, Any], None], ...]:
+    return tuple(getattr(cls, each.name).__set__ for each in fields(cls))
