@@ -65,6 +65,11 @@ class EngineActor:
         """
         return pickle.dumps(await self._desk.exchange(pickle.loads(load)))
 
+    @ray.method(num_returns=0)
+    async def take(self, load: bytes) -> None:
+        """Take calls of the engine; the answers are given to `exchange`."""
+        self._desk.take(pickle.loads(load))
+
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of the engine, and start it first if need be."""
         if self._engine is None or self._death is not None:
@@ -118,14 +123,14 @@ class RayReplica:
             # store, and an actor cannot be started again once they are lost there.
             .remote(cloudpickle.dumps(factory))  # pyright: ignore[reportPrivateImportUsage]
         )
-        self._courier = Courier(self._exchange)
+        self._courier = Courier(self)
 
     def __getstate__(self) -> object:
         return self._actor
 
     def __setstate__(self, actor: object) -> None:
         self._actor = actor
-        self._courier = Courier(self._exchange)
+        self._courier = Courier(self)
 
     async def start(self) -> None:
         """Wait until the engine runs; see `actors.pool.Replica`."""
@@ -157,8 +162,13 @@ class RayReplica:
         finally:
             ray.kill(self._actor)
 
-    async def _exchange(self, load: Load) -> Return:
+    async def visit(self, load: Load) -> Return:
+        """See `actors.exchange.Way`."""
         return pickle.loads(await _answer(self._actor.exchange.remote(pickle.dumps(load))))
+
+    def drop(self, load: Load) -> None:
+        """See `actors.exchange.Way`."""
+        self._actor.take.remote(pickle.dumps(load))
 
     async def _end_process(self) -> None:
         try:

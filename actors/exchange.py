@@ -1,11 +1,13 @@
 """Many small calls of an actor as a few large ones.
 
     caller:  calls ──► Courier ══ visit ══► Desk ──► one task for each call   :actor
+                               ── drop ───►
              answers ◄──          ◄════════      ◄── whatever is done by then
 
-Ray takes about a millisecond of computing for a call, on either side, however small it is. So
-calls made at the same moment travel together, and so do the answers that are there at the same
-moment. No call waits for the answer of another one.
+Ray takes about a millisecond of computing for a call, on either side, however small it is, and
+half of that is for its answer. So calls made at the same moment travel together, and so do the
+answers that are there at the same moment. One visitor at a time waits for answers; meanwhile,
+further calls are dropped, and nobody waits for that. No call waits for another one's answer.
 """
 
 from __future__ import annotations
@@ -69,15 +71,19 @@ class Return(Value):
     answers: Sequence[Answer]
 
 
-class Visit(Protocol):
-    """Brings requests, and takes home what is done; see `Desk.exchange`."""
+class Way(Protocol):
+    """How to come to the desk."""
 
-    async def __call__(self, load: Load) -> Return:
-        """Wait until something is done.
+    async def visit(self, load: Load) -> Return:
+        """Bring requests, wait until something is done and take it home; see `Desk.exchange`.
 
         Raises:
             EngineDeadError: if the actor's process is gone.
         """
+        ...
+
+    def drop(self, load: Load) -> None:
+        """Bring requests; see `Desk.take`. They are lost where a visit at the same time is lost."""
         ...
 
 
@@ -95,8 +101,22 @@ class Desk:
     async def exchange(self, load: Load) -> Return:
         """Begin the work on some requests, and give all answers as soon as there is one.
 
-        A visitor who waits is sent home when the next one of the same caller comes, or when there
-        is nothing to wait for.
+        A visitor who waits is sent home when there is nothing to wait for, or when the next one of
+        the same caller comes.
+
+        Raises:
+            EngineDeadError: if earlier requests were at another desk, which is gone.
+        """
+        self.take(load)
+        caller = load.caller
+        self._wake(caller)
+        if self._tasks[caller] and not self._answers[caller]:
+            self._visitors[caller] = asyncio.get_running_loop().create_future()
+            await self._visitors[caller]
+        return Return(desk=self._name, answers=self._answers.pop(caller, []))
+
+    def take(self, load: Load) -> None:
+        """Begin the work on some requests.
 
         Raises:
             EngineDeadError: if earlier requests were at another desk, which is gone.
@@ -111,11 +131,6 @@ class Desk:
         for request in load.requests:
             task = tasks[request.number] = asyncio.create_task(self._answer(caller, request))
             task.add_done_callback(partial(self._end, caller, request.number))
-        self._wake(caller)
-        if tasks and not self._answers[caller]:
-            self._visitors[caller] = asyncio.get_running_loop().create_future()
-            await self._visitors[caller]
-        return Return(desk=self._name, answers=self._answers.pop(caller, []))
 
     async def _answer(self, caller: str, request: Request) -> None:
         try:
@@ -144,15 +159,16 @@ class ActorTraceback(Exception):
 class Courier:
     """Makes calls, where the caller is."""
 
-    def __init__(self, visit: Visit) -> None:
-        self._visit = visit
+    def __init__(self, way: Way) -> None:
+        self._way = way
         self._caller = uuid4().hex
         self._desk: str | None = None
         self._num_calls = 0
+        self._num_sent = 0
         self._requests: list[Request] = []
         self._cancelled: list[int] = []
         self._pending: dict[int, asyncio.Future[Any]] = {}
-        self._visits: set[asyncio.Task[None]] = set()
+        self._visit: asyncio.Task[None] | None = None
         self._is_leaving = False
 
     async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
@@ -192,21 +208,24 @@ class Courier:
             requests=self._requests,
             cancelled=self._cancelled,
         )
-        self._requests, self._cancelled = [], []
-        task = asyncio.create_task(self._go(load, last=self._num_calls))
-        self._visits.add(task)
-        task.add_done_callback(self._come_back)
-
-    async def _go(self, load: Load, *, last: int) -> None:
-        try:
-            home = await self._visit(load)
-        except Exception as error:
-            self._desk = None
-            # Later calls may have reached the actor after it was started again.
-            for number in [number for number in self._pending if number <= last]:
-                self._pending.pop(number).set_exception(error)
+        self._requests, self._cancelled, self._num_sent = [], [], self._num_calls
+        if self._visit is None:
+            self._visit = asyncio.create_task(self._go(load))
             return
-        self._desk = home.desk
+        try:
+            self._way.drop(load)
+        except Exception as error:
+            self._fail([request.number for request in load.requests], error)
+
+    async def _go(self, load: Load) -> None:
+        try:
+            home = await self._way.visit(load)
+        except Exception as error:
+            self._visit = self._desk = None
+            # What was dropped in the meantime is lost as well, or nobody will ask for its answer.
+            self._fail([number for number in self._pending if number <= self._num_sent], error)
+            return
+        self._visit, self._desk = None, home.desk
         for answer in home.answers:
             future = self._pending.pop(answer.number, None)
             if future is None or future.done():
@@ -216,11 +235,14 @@ class Courier:
             else:
                 answer.error.__cause__ = ActorTraceback(answer.trace)
                 future.set_exception(answer.error)
-
-    def _come_back(self, visit: asyncio.Task[None]) -> None:
-        self._visits.discard(visit)
-        if self._pending and not self._visits:
+        if self._pending:
             self._leave_soon()
+
+    def _fail(self, numbers: Sequence[int], error: Exception) -> None:
+        for number in numbers:
+            future = self._pending.pop(number, None)
+            if future is not None and not future.done():
+                future.set_exception(error)
 
 
 def _sendable(error: Exception) -> Exception:

@@ -52,7 +52,12 @@ def methods(num_samples: int) -> Mapping[str, SearchAlgorithm]:
         "particle_gibbs": ParticleGibbs(
             num_particles=num_samples // NUM_EXPANSIONS, num_iterations=NUM_EXPANSIONS
         ),
-        "mcts": MCTS(num_simulations=num_samples, num_expansions=NUM_EXPANSIONS),
+        "mcts": MCTS(
+            num_simulations=num_samples,
+            num_expansions=NUM_EXPANSIONS,
+            # As many prefixes at the same time as beam search has.
+            max_concurrent=num_samples // NUM_EXPANSIONS,
+        ),
     }
 
 

@@ -21,6 +21,10 @@ On the same engines, in one run, for each search and each N:
 
 The more samples, the fewer problems, so that each N costs about the same. Names without @ are those
 of the smallest N. The last line is one JSON object.
+
+What the controller's process does, as a flame graph (pip install py-spy):
+
+    py-spy record --gil -o controller.svg -- python -m benchmarks.search_efficiency --quick
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -61,6 +62,13 @@ class Road:
             raise EngineDeadError("the process is gone")
         return visit.result()
 
+    def drop(self, load: Load) -> None:
+        self.sizes.append(len(load.requests))
+        if "unsendable" in [request.options.get("what") for request in load.requests]:
+            raise TypeError("cannot be pickled")
+        with suppress(EngineDeadError):  # nobody is there to be told
+            self.desk.take(load)
+
 
 async def until_true(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
@@ -73,7 +81,7 @@ async def until_true(condition: Callable[[], bool]) -> None:
 async def parts() -> tuple[Engine, Road, Courier]:
     engine = Engine()
     road = Road(Desk(engine.work))
-    return engine, road, Courier(road.visit)
+    return engine, road, Courier(road)
 
 
 Parts = tuple[Engine, Road, Courier]
@@ -98,7 +106,7 @@ async def test_no_call_waits_for_another_ones_answer(parts: Parts) -> None:
 
 async def test_two_callers_get_their_own_answers(parts: Parts) -> None:
     _, road, courier = parts
-    other = Courier(road.visit)
+    other = Courier(road)
     pairs = await asyncio.gather(
         *(who.call("echo", name) for who, name in ((courier, "a"), (other, "b")) for _ in range(3))
     )
@@ -143,6 +151,35 @@ async def test_what_is_lost_with_a_process_fails_and_later_calls_do_not(parts: P
             await task
     road.lost = asyncio.get_running_loop().create_future()
     assert await courier.call("echo", 1) == (1,)
+
+
+async def test_what_is_brought_while_a_visitor_waits_is_lost_with_it(parts: Parts) -> None:
+    _, road, courier = parts
+    tasks = []
+    for name in ("a", "b"):
+        tasks.append(asyncio.create_task(courier.call("wait", name)))
+        await asyncio.sleep(0.01)
+    assert road.num_out == 1  # the second was dropped
+    assert road.sizes == [1, 1]
+    road.desk = Desk(Engine().work)  # as if the process had been started again by now
+    later = asyncio.create_task(courier.call("echo", 1))
+    await asyncio.sleep(0.01)
+    road.lost.set_result(None)
+    for task in (*tasks, later):
+        with pytest.raises(EngineDeadError):
+            await task
+    road.lost = asyncio.get_running_loop().create_future()
+    assert await courier.call("echo", 2) == (2,)
+
+
+async def test_a_call_that_cannot_be_sent_fails_alone(parts: Parts) -> None:
+    engine, _, courier = parts
+    slow = asyncio.create_task(courier.call("wait", "slow"))
+    await until_true(lambda: "slow" in engine.gates)
+    with pytest.raises(TypeError, match="pickled"):
+        await courier.call("echo", what="unsendable")
+    engine.gates["slow"].set()
+    assert await slow == ("slow",)
 
 
 async def test_a_process_that_was_started_again_unnoticed_is_found_out(parts: Parts) -> None:
