@@ -56,6 +56,7 @@ class EngineActor:
                 engine = self._factory()
                 await engine.start()
                 self._engine = engine
+                gc.collect()
                 gc.freeze()  # what is there now stays, and need not be looked through again
 
     async def exchange(self, load: bytes) -> bytes:
@@ -64,11 +65,6 @@ class EngineActor:
         Both are pickled here rather than by Ray, which looks at every object in Python.
         """
         return pickle.dumps(await self._desk.exchange(pickle.loads(load)))
-
-    @ray.method(num_returns=0)
-    async def take(self, load: bytes) -> None:
-        """Take calls of the engine; the answers are given to `exchange`."""
-        self._desk.take(pickle.loads(load))
 
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of the engine, and start it first if need be."""
@@ -123,14 +119,14 @@ class RayReplica:
             # store, and an actor cannot be started again once they are lost there.
             .remote(cloudpickle.dumps(factory))  # pyright: ignore[reportPrivateImportUsage]
         )
-        self._courier = Courier(self)
+        self._courier = Courier(self._exchange)
 
     def __getstate__(self) -> object:
         return self._actor
 
     def __setstate__(self, actor: object) -> None:
         self._actor = actor
-        self._courier = Courier(self)
+        self._courier = Courier(self._exchange)
 
     async def start(self) -> None:
         """Wait until the engine runs; see `actors.pool.Replica`."""
@@ -162,13 +158,10 @@ class RayReplica:
         finally:
             ray.kill(self._actor)
 
-    async def visit(self, load: Load) -> Return:
-        """See `actors.exchange.Way`."""
+    async def _exchange(self, load: Load) -> Return:
+        if not ray.is_initialized():  # else Ray would start a new cluster
+            raise EngineDeadError("Ray has been shut down")
         return pickle.loads(await _answer(self._actor.exchange.remote(pickle.dumps(load))))
-
-    def drop(self, load: Load) -> None:
-        """See `actors.exchange.Way`."""
-        self._actor.take.remote(pickle.dumps(load))
 
     async def _end_process(self) -> None:
         try:

@@ -1,13 +1,11 @@
 """Many small calls of an actor as a few large ones.
 
     caller:  calls ──► Courier ══ visit ══► Desk ──► one task for each call   :actor
-                               ── drop ───►
              answers ◄──          ◄════════      ◄── whatever is done by then
 
-Ray takes about a millisecond of computing for a call, on either side, however small it is, and
-half of that is for its answer. So calls made at the same moment travel together, and so do the
-answers that are there at the same moment. One visitor at a time waits for answers; meanwhile,
-further calls are dropped, and nobody waits for that. No call waits for another one's answer.
+Ray takes about a millisecond of computing for a call, on either side, however small it is. So
+calls made at the same moment travel together, and so do the answers that are there at the same
+moment. No call waits for the answer of another one.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import asyncio
 import pickle
 import traceback
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -34,8 +32,8 @@ class Request(Value):
     number: int
     """Of all calls of its caller, in the order in which they were made."""
     method: str
-    arguments: tuple[Any, ...]
-    options: Mapping[str, Any]
+    arguments: bytes
+    """Pickled; one call's cannot spoil those of another."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +41,8 @@ class Answer(Value):
     """What became of a call."""
 
     number: int
-    value: Any = None
+    value: bytes = b""
+    """Pickled."""
     error: Exception | None = None
     trace: str = ""
     """Where the error was raised."""
@@ -71,19 +70,15 @@ class Return(Value):
     answers: Sequence[Answer]
 
 
-class Way(Protocol):
-    """How to come to the desk."""
+class Visit(Protocol):
+    """Brings requests, and takes home what is done; see `Desk.exchange`."""
 
-    async def visit(self, load: Load) -> Return:
-        """Bring requests, wait until something is done and take it home; see `Desk.exchange`.
+    async def __call__(self, load: Load) -> Return:
+        """Wait until something is done.
 
         Raises:
             EngineDeadError: if the actor's process is gone.
         """
-        ...
-
-    def drop(self, load: Load) -> None:
-        """Bring requests; see `Desk.take`. They are lost where a visit at the same time is lost."""
         ...
 
 
@@ -96,27 +91,13 @@ class Desk:
         self._name = uuid4().hex
         self._tasks: dict[str, dict[int, asyncio.Task[None]]] = defaultdict(dict)
         self._answers: dict[str, list[Answer]] = defaultdict(list)
-        self._visitors: dict[str, asyncio.Future[None]] = {}
+        self._visitors: dict[str, asyncio.Future[bool]] = {}
 
     async def exchange(self, load: Load) -> Return:
         """Begin the work on some requests, and give all answers as soon as there is one.
 
-        A visitor who waits is sent home when there is nothing to wait for, or when the next one of
-        the same caller comes.
-
-        Raises:
-            EngineDeadError: if earlier requests were at another desk, which is gone.
-        """
-        self.take(load)
-        caller = load.caller
-        self._wake(caller)
-        if self._tasks[caller] and not self._answers[caller]:
-            self._visitors[caller] = asyncio.get_running_loop().create_future()
-            await self._visitors[caller]
-        return Return(desk=self._name, answers=self._answers.pop(caller, []))
-
-    def take(self, load: Load) -> None:
-        """Begin the work on some requests.
+        A visitor who waits is sent home when there is nothing to wait for, and without answers when
+        the next one of the same caller comes: perhaps its caller has given it up.
 
         Raises:
             EngineDeadError: if earlier requests were at another desk, which is gone.
@@ -131,10 +112,17 @@ class Desk:
         for request in load.requests:
             task = tasks[request.number] = asyncio.create_task(self._answer(caller, request))
             task.add_done_callback(partial(self._end, caller, request.number))
+        self._wake(caller, has_answers=False)
+        if tasks and not self._answers[caller]:
+            has_answers = self._visitors[caller] = asyncio.get_running_loop().create_future()
+            if not await has_answers:
+                return Return(desk=self._name, answers=())
+        return Return(desk=self._name, answers=self._answers.pop(caller, []))
 
     async def _answer(self, caller: str, request: Request) -> None:
         try:
-            value = await self._work(request.method, *request.arguments, **request.options)
+            arguments, options = pickle.loads(request.arguments)
+            value = pickle.dumps(await self._work(request.method, *arguments, **options))
             self._answers[caller].append(Answer(number=request.number, value=value))
         except Exception as error:
             trace = "".join(traceback.format_exception(error))
@@ -144,12 +132,12 @@ class Desk:
 
     def _end(self, caller: str, number: int, _: asyncio.Task[None]) -> None:
         del self._tasks[caller][number]
-        self._wake(caller)
+        self._wake(caller, has_answers=True)
 
-    def _wake(self, caller: str) -> None:
+    def _wake(self, caller: str, *, has_answers: bool) -> None:
         visitor = self._visitors.pop(caller, None)
         if visitor is not None and not visitor.done():
-            visitor.set_result(None)
+            visitor.set_result(has_answers)
 
 
 class ActorTraceback(Exception):
@@ -159,16 +147,15 @@ class ActorTraceback(Exception):
 class Courier:
     """Makes calls, where the caller is."""
 
-    def __init__(self, way: Way) -> None:
-        self._way = way
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
         self._caller = uuid4().hex
         self._desk: str | None = None
         self._num_calls = 0
-        self._num_sent = 0
         self._requests: list[Request] = []
         self._cancelled: list[int] = []
         self._pending: dict[int, asyncio.Future[Any]] = {}
-        self._visit: asyncio.Task[None] | None = None
+        self._visits: set[asyncio.Task[None]] = set()
         self._is_leaving = False
 
     async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
@@ -176,14 +163,13 @@ class Courier:
 
         Raises:
             EngineDeadError: if the actor's process was lost before it answered.
-            Exception: whatever the engine raises.
+            Exception: whatever the engine raises, or pickling does.
         """
+        sent = pickle.dumps((arguments, options))
         self._num_calls += 1
         number = self._num_calls
         future = self._pending[number] = asyncio.get_running_loop().create_future()
-        self._requests.append(
-            Request(number=number, method=method, arguments=arguments, options=options)
-        )
+        self._requests.append(Request(number=number, method=method, arguments=sent))
         self._leave_soon()
         try:
             return await future
@@ -208,41 +194,38 @@ class Courier:
             requests=self._requests,
             cancelled=self._cancelled,
         )
-        self._requests, self._cancelled, self._num_sent = [], [], self._num_calls
-        if self._visit is None:
-            self._visit = asyncio.create_task(self._go(load))
-            return
-        try:
-            self._way.drop(load)
-        except Exception as error:
-            self._fail([request.number for request in load.requests], error)
+        self._requests, self._cancelled = [], []
+        task = asyncio.create_task(self._go(load, last=self._num_calls))
+        self._visits.add(task)
+        task.add_done_callback(self._come_back)
 
-    async def _go(self, load: Load) -> None:
+    async def _go(self, load: Load, *, last: int) -> None:
         try:
-            home = await self._way.visit(load)
+            home = await self._visit(load)
         except Exception as error:
-            self._visit = self._desk = None
-            # What was dropped in the meantime is lost as well, or nobody will ask for its answer.
-            self._fail([number for number in self._pending if number <= self._num_sent], error)
+            self._desk = None
+            # Later calls may have reached the actor after it was started again.
+            for number in [number for number in self._pending if number <= last]:
+                self._pending.pop(number).set_exception(error)
             return
-        self._visit, self._desk = None, home.desk
+        self._desk = home.desk
         for answer in home.answers:
             future = self._pending.pop(answer.number, None)
             if future is None or future.done():
                 continue
-            if answer.error is None:
-                future.set_result(answer.value)
-            else:
+            if answer.error is not None:
                 answer.error.__cause__ = ActorTraceback(answer.trace)
                 future.set_exception(answer.error)
-        if self._pending:
-            self._leave_soon()
-
-    def _fail(self, numbers: Sequence[int], error: Exception) -> None:
-        for number in numbers:
-            future = self._pending.pop(number, None)
-            if future is not None and not future.done():
+                continue
+            try:
+                future.set_result(pickle.loads(answer.value))
+            except Exception as error:
                 future.set_exception(error)
+
+    def _come_back(self, visit: asyncio.Task[None]) -> None:
+        self._visits.discard(visit)
+        if self._pending and not self._visits:
+            self._leave_soon()
 
 
 def _sendable(error: Exception) -> Exception:

@@ -31,11 +31,12 @@ def _restore(cls: type[Value], *values: Any) -> Value:
 
 @cache
 def _reader(cls: type[Any]) -> Callable[[Value], tuple[Any, ...]]:
+    if cls.__dictoffset__:
+        raise TypeError(f"{cls.__name__} is no dataclass with slots, so it cannot be sent")
     names = [each.name for each in fields(cls)]
-    if len(names) == 1:
-        read = attrgetter(names[0])
-        return lambda value: (read(value),)
-    return attrgetter(*names)
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
 
 
 @cache

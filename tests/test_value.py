@@ -44,3 +44,11 @@ def test_what_is_shared_stays_shared() -> None:
     )
     assert first.steps[0] is second.steps[0]
     assert first.problem is second.problem
+
+
+def test_a_value_with_more_than_slots_is_refused_before_it_is_sent() -> None:
+    class Loose(Step):
+        pass
+
+    with pytest.raises(TypeError, match="Loose is no dataclass with slots"):
+        pickle.dumps(Loose(text="2"))

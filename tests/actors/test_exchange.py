@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from actors.engine import EngineDeadError
-from actors.exchange import ActorTraceback, Courier, Desk, Load, Return
+from actors.exchange import ActorTraceback, Courier, Desk, Load, Request, Return
 from prm_search.errors import ContextLengthError, EngineError
 
 
@@ -20,6 +20,13 @@ class Unsendable(Exception):
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(first + second)
+
+
+class Broken:
+    """Can be pickled, and not unpickled."""
+
+    def __reduce__(self) -> tuple[type[int], tuple[str]]:
+        return int, ("no number",)
 
 
 class Engine:
@@ -33,6 +40,8 @@ class Engine:
                 raise ContextLengthError(10, 5)
             case "unsendable":
                 raise Unsendable("a", "b")
+            case "unpicklable":
+                return lambda: 0
             case "wait":
                 try:
                     await self.gates.setdefault(arguments[0], asyncio.Event()).wait()
@@ -62,13 +71,6 @@ class Road:
             raise EngineDeadError("the process is gone")
         return visit.result()
 
-    def drop(self, load: Load) -> None:
-        self.sizes.append(len(load.requests))
-        if "unsendable" in [request.options.get("what") for request in load.requests]:
-            raise TypeError("cannot be pickled")
-        with suppress(EngineDeadError):  # nobody is there to be told
-            self.desk.take(load)
-
 
 async def until_true(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
@@ -81,7 +83,7 @@ async def until_true(condition: Callable[[], bool]) -> None:
 async def parts() -> tuple[Engine, Road, Courier]:
     engine = Engine()
     road = Road(Desk(engine.work))
-    return engine, road, Courier(road)
+    return engine, road, Courier(road.visit)
 
 
 Parts = tuple[Engine, Road, Courier]
@@ -106,7 +108,7 @@ async def test_no_call_waits_for_another_ones_answer(parts: Parts) -> None:
 
 async def test_two_callers_get_their_own_answers(parts: Parts) -> None:
     _, road, courier = parts
-    other = Courier(road)
+    other = Courier(road.visit)
     pairs = await asyncio.gather(
         *(who.call("echo", name) for who, name in ((courier, "a"), (other, "b")) for _ in range(3))
     )
@@ -127,6 +129,41 @@ async def test_errors_come_back_as_they_are_and_stay_with_their_call(parts: Part
     assert isinstance(unsendable, EngineError)
     assert "Unsendable: ab" in str(unsendable)
     assert value == (1,)
+
+
+async def test_what_cannot_be_pickled_fails_alone(parts: Parts) -> None:
+    engine, _, courier = parts
+    slow = asyncio.create_task(courier.call("wait", "slow"))
+    sent, answered, broken, value = await asyncio.gather(
+        courier.call("echo", lambda: 0),
+        courier.call("unpicklable"),
+        courier.call("echo", Broken()),
+        courier.call("echo", 1),
+        return_exceptions=True,
+    )
+    assert isinstance(sent, Exception)
+    assert "pickle" in str(sent)
+    assert isinstance(answered, Exception)
+    assert "pickle" in str(answered)
+    assert isinstance(broken, ValueError)
+    assert value == (1,)
+    engine.gates["slow"].set()
+    assert await slow == ("slow",)
+
+
+async def test_a_visitor_given_up_by_its_caller_takes_no_answers() -> None:
+    desk = Desk(Engine().work)
+
+    def load(number: int, method: str) -> Load:
+        arguments = pickle.dumps(((str(number),), {}))
+        request = Request(number=number, method=method, arguments=arguments)
+        return Load(caller="a", desk=None, requests=[request], cancelled=[])
+
+    given_up = asyncio.create_task(desk.exchange(load(1, "wait")))
+    await asyncio.sleep(0.01)
+    home = await desk.exchange(load(2, "echo"))
+    assert [answer.number for answer in home.answers] == [2]
+    assert not (await given_up).answers
 
 
 async def test_a_cancelled_call_is_cancelled_in_the_engine(parts: Parts) -> None:
@@ -151,35 +188,6 @@ async def test_what_is_lost_with_a_process_fails_and_later_calls_do_not(parts: P
             await task
     road.lost = asyncio.get_running_loop().create_future()
     assert await courier.call("echo", 1) == (1,)
-
-
-async def test_what_is_brought_while_a_visitor_waits_is_lost_with_it(parts: Parts) -> None:
-    _, road, courier = parts
-    tasks = []
-    for name in ("a", "b"):
-        tasks.append(asyncio.create_task(courier.call("wait", name)))
-        await asyncio.sleep(0.01)
-    assert road.num_out == 1  # the second was dropped
-    assert road.sizes == [1, 1]
-    road.desk = Desk(Engine().work)  # as if the process had been started again by now
-    later = asyncio.create_task(courier.call("echo", 1))
-    await asyncio.sleep(0.01)
-    road.lost.set_result(None)
-    for task in (*tasks, later):
-        with pytest.raises(EngineDeadError):
-            await task
-    road.lost = asyncio.get_running_loop().create_future()
-    assert await courier.call("echo", 2) == (2,)
-
-
-async def test_a_call_that_cannot_be_sent_fails_alone(parts: Parts) -> None:
-    engine, _, courier = parts
-    slow = asyncio.create_task(courier.call("wait", "slow"))
-    await until_true(lambda: "slow" in engine.gates)
-    with pytest.raises(TypeError, match="pickled"):
-        await courier.call("echo", what="unsendable")
-    engine.gates["slow"].set()
-    assert await slow == ("slow",)
 
 
 async def test_a_process_that_was_started_again_unnoticed_is_found_out(parts: Parts) -> None:
