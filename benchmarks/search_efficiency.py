@@ -61,7 +61,8 @@ from prm_search.types import Problem, Trajectory
 
 IN_LOCK_STEP = ["beam", "dvts", "rebase", "mcts"]
 RECOMPUTE = "++engine.scorer.options.reuse_prefixes=false"
-PLAIN_SAMPLES = 16
+PLAIN_SAMPLES, PLAIN_REQUESTS = 16, 512
+"""Of each problem, and of all problems together, at least: enough for full batches."""
 RAY_PROCESSES = frozenset({"raylet", "gcs_server"})
 
 
@@ -105,12 +106,13 @@ async def plain_rates(bench: Bench, problems: Sequence[Problem]) -> PlainRates:
 
     All requests are handed over at once, and nothing depends on anything.
     """
+    num_samples = max(PLAIN_SAMPLES, -(-PLAIN_REQUESTS // len(problems)))
     started = time.perf_counter()
     generations = await asyncio.gather(
         *(
             bench.generator.generate(
                 Trajectory(problem=problem),
-                num_samples=PLAIN_SAMPLES,
+                num_samples=num_samples,
                 until=Until.END,
                 seed=derive_seed(0, problem.id),
             )
