@@ -90,8 +90,8 @@ async def running_engines(
         engines = await gather_all(
             cluster.launch(factory, role) for role, factory in factories.items()
         )
-        # Libraries hold a million objects that stay. To look through them again and again takes
-        # the collector a tenth of the time that controlling the engines takes.
+        # Libraries hold very many objects that stay, and the collector would look through them
+        # again and again.
         gc.collect()
         gc.freeze()
         yield dict(zip(factories, engines, strict=True))
